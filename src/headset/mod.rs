@@ -1,0 +1,1 @@
+//! What is on the cable: identity, lens, panel, mura. Pure data and pure maths; opens no file and reads no clock.

@@ -1,0 +1,5 @@
+//! Puts frames on a VR headset under Linux, exactly and on time, and always gives the display back.
+
+pub mod error;
+pub mod headset;
+pub mod time;
