@@ -1,0 +1,50 @@
+//! Why a verb failed, and the exit code that tells scripts.
+
+use crate::error::{Class, Classified};
+
+/// A verb that did not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    class: Class,
+}
+
+impl Failure {
+    /// One that the user has to mend: bad input, a missing file.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self { message: message.into(), class: Class::Config }
+    }
+
+    /// One with a class of its own.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { message: message.into(), class }
+    }
+
+    /// What the process exits with: 3 no headset, 4 lease denied, 5 lease lost, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self.class {
+            Class::NoHeadset => 3,
+            Class::LeaseDenied => 4,
+            Class::LeaseLost => 5,
+            Class::Retry | Class::DeviceLost | Class::Config | Class::Bug => 1,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl<E: Classified> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Self { message, class: error.class() }
+    }
+}

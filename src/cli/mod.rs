@@ -1,0 +1,56 @@
+//! The command line: one verb a file. Data goes to stdout, logs and errors to stderr.
+
+mod failure;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// Puts frames on a VR headset under Linux, exactly and on time, and always gives the display back.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 no headset, 4 lease denied, 5 lease lost.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Log more to stderr; twice for everything. RUST_LOG wins.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Arguments),
+}
+
+/// Runs the program with this process's arguments; the exit code.
+pub fn run() -> u8 {
+    let arguments = CommandLine::parse();
+    start_logging(arguments.verbose);
+    let result = match arguments.verb {
+        Verb::Serve(arguments) => serve::run(&arguments),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn start_logging(verbose: u8) {
+    use std::io::IsTerminal;
+    let default = ["leasehold=info,warn", "leasehold=debug,info", "trace"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .without_time()
+        .init();
+}

@@ -1,0 +1,257 @@
+//! Memory that a display can scan out, and framebuffers over it. Each is given back when dropped.
+
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use super::card::Card;
+use super::error::KmsError;
+use super::ids::{BlobId, FramebufferId};
+use super::ioctl::{Mapping, mode_bytes};
+use super::mode::Mode;
+
+/// How a pixel's bits are laid out in memory (`drm_fourcc.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelFormat {
+    /// 8 bits a channel: `DRM_FORMAT_XRGB8888`.
+    Xrgb8888,
+    /// 10 bits a channel: `DRM_FORMAT_XRGB2101010`.
+    Xrgb2101010,
+}
+
+impl PixelFormat {
+    /// The kernel's code for it.
+    pub fn fourcc(self) -> u32 {
+        u32::from_le_bytes(*match self {
+            Self::Xrgb8888 => b"XR24",
+            Self::Xrgb2101010 => b"XR30",
+        })
+    }
+
+    /// Bits of one channel.
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::Xrgb8888 => 8,
+            Self::Xrgb2101010 => 10,
+        }
+    }
+}
+
+/// Pixels in CPU memory that the display scans out, mapped here.
+#[derive(Debug)]
+pub struct DumbBuffer {
+    card: Arc<Card>,
+    handle: u32,
+    pitch_bytes: u32,
+    mapping: Mapping,
+}
+
+impl DumbBuffer {
+    /// Allocates room for `width` x `height` pixels of 4 bytes, dark.
+    pub fn new(card: &Arc<Card>, width_px: u32, height_px: u32) -> Result<Self, KmsError> {
+        let refused = |operation, error| KmsError::io(operation, card.name(), error);
+        let info = drm_ffi::mode::dumbbuffer::create(card.as_fd(), width_px, height_px, 32, 0)
+            .map_err(|error| refused("allocate display memory on", error))?;
+        let mapped = drm_ffi::mode::dumbbuffer::map(card.as_fd(), info.handle, 0, 0)
+            .map_err(|error| refused("map display memory of", error))
+            .and_then(|map| {
+                let length = NonZeroUsize::new(info.size as usize).ok_or(Errno::EINVAL);
+                length
+                    .and_then(|length| Mapping::new(card.as_fd(), map.offset, length))
+                    .map_err(|errno| KmsError::call("map display memory of", card.name(), errno))
+            });
+        match mapped {
+            Ok(mut mapping) => {
+                mapping.fill(0);
+                Ok(Self { card: card.clone(), handle: info.handle, pitch_bytes: info.pitch, mapping })
+            }
+            Err(error) => {
+                let _ = drm_ffi::mode::dumbbuffer::destroy(card.as_fd(), info.handle);
+                Err(error)
+            }
+        }
+    }
+
+    /// Bytes from one row to the next.
+    pub fn pitch_bytes(&self) -> u32 {
+        self.pitch_bytes
+    }
+
+    /// Where its pixels are in this process.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// Where its pixels are in this process, for writing.
+    pub fn mapping_mut(&mut self) -> &mut Mapping {
+        &mut self.mapping
+    }
+
+    /// A framebuffer over it.
+    pub fn framebuffer(
+        &self,
+        width_px: u32,
+        height_px: u32,
+        format: PixelFormat,
+    ) -> Result<Framebuffer, KmsError> {
+        Framebuffer::new(&self.card, width_px, height_px, format, self.handle, self.pitch_bytes, None)
+    }
+}
+
+impl Drop for DumbBuffer {
+    fn drop(&mut self) {
+        if let Err(error) = drm_ffi::mode::dumbbuffer::destroy(self.card.as_fd(), self.handle) {
+            tracing::debug!(%error, "could not free display memory; the kernel does when the card is closed");
+        }
+    }
+}
+
+/// Pixels in the GPU's memory, allocated through GBM and shared as a dma-buf.
+pub struct GbmBuffer {
+    object: gbm::BufferObject<()>,
+    card: Arc<Card>,
+    format: PixelFormat,
+}
+
+impl GbmBuffer {
+    /// Allocates scanout memory laid out row by row (`DRM_FORMAT_MOD_LINEAR`).
+    pub fn new(
+        card: &Arc<Card>,
+        width_px: u32,
+        height_px: u32,
+        format: PixelFormat,
+    ) -> Result<Self, KmsError> {
+        let refused = |operation, error| KmsError::io(operation, card.name(), error);
+        let owned = card.as_fd().try_clone_to_owned().map_err(|error| refused("share", error))?;
+        let device = gbm::Device::new(owned).map_err(|error| refused("open GBM on", error))?;
+        let gbm_format = match format {
+            PixelFormat::Xrgb8888 => gbm::Format::Xrgb8888,
+            PixelFormat::Xrgb2101010 => gbm::Format::Xrgb2101010,
+        };
+        let usage = gbm::BufferObjectFlags::SCANOUT
+            | gbm::BufferObjectFlags::RENDERING
+            | gbm::BufferObjectFlags::LINEAR;
+        let object = device
+            .create_buffer_object::<()>(width_px, height_px, gbm_format, usage)
+            .map_err(|error| refused("allocate a GBM buffer on", error))?;
+        Ok(Self { object, card: card.clone(), format })
+    }
+
+    /// Its memory as a dma-buf, for another device to import.
+    pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
+        self.object
+            .fd()
+            .map_err(|_| KmsError::call("export a GBM buffer of", self.card.name(), Errno::last()))
+    }
+
+    /// Bytes from one row to the next.
+    pub fn pitch_bytes(&self) -> u32 {
+        self.object.stride()
+    }
+
+    /// A framebuffer over it.
+    pub fn framebuffer(&self) -> Result<Framebuffer, KmsError> {
+        // Importing the object's own dma-buf on the fd it was made with yields its own handle, which GBM owns.
+        let handle = drm_ffi::gem::fd_to_handle(self.card.as_fd(), self.dma_buf()?.as_fd())
+            .map_err(|error| KmsError::io("find a GBM buffer on", self.card.name(), error))?
+            .handle;
+        let modifier = self.card.takes_modifiers().then_some(0);
+        Framebuffer::new(
+            &self.card,
+            self.object.width(),
+            self.object.height(),
+            self.format,
+            handle,
+            self.pitch_bytes(),
+            modifier,
+        )
+    }
+}
+
+impl std::fmt::Debug for GbmBuffer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("GbmBuffer").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// A framebuffer: a picture the kernel can put on a plane.
+#[derive(Debug)]
+pub struct Framebuffer {
+    card: Arc<Card>,
+    id: FramebufferId,
+}
+
+impl Framebuffer {
+    fn new(
+        card: &Arc<Card>,
+        width_px: u32,
+        height_px: u32,
+        format: PixelFormat,
+        handle: u32,
+        pitch_bytes: u32,
+        modifier: Option<u64>,
+    ) -> Result<Self, KmsError> {
+        const MODIFIERS: u32 = 2; // DRM_MODE_FB_MODIFIERS
+        let flags = if modifier.is_some() { MODIFIERS } else { 0 };
+        let info = drm_ffi::mode::add_fb2(
+            card.as_fd(),
+            width_px,
+            height_px,
+            format.fourcc(),
+            &[handle, 0, 0, 0],
+            &[pitch_bytes, 0, 0, 0],
+            &[0; 4],
+            &[modifier.unwrap_or(0), 0, 0, 0],
+            flags,
+        )
+        .map_err(|error| KmsError::io("make a framebuffer on", card.name(), error))?;
+        let id = FramebufferId::new(info.fb_id)
+            .ok_or_else(|| KmsError::call("make a framebuffer on", card.name(), Errno::EINVAL))?;
+        Ok(Self { card: card.clone(), id })
+    }
+
+    /// The id to commit.
+    pub fn id(&self) -> FramebufferId {
+        self.id
+    }
+}
+
+impl Drop for Framebuffer {
+    fn drop(&mut self) {
+        if let Err(error) = drm_ffi::mode::rm_fb(self.card.as_fd(), self.id.raw()) {
+            tracing::debug!(%error, "could not remove a framebuffer; the kernel does when the card is closed");
+        }
+    }
+}
+
+/// A mode as the blob that a CRTC's `MODE_ID` takes.
+#[derive(Debug)]
+pub struct ModeBlob {
+    card: Arc<Card>,
+    id: BlobId,
+}
+
+impl ModeBlob {
+    /// Hands the mode to the kernel.
+    pub fn new(card: &Arc<Card>, mode: &Mode) -> Result<Self, KmsError> {
+        let mut bytes = mode_bytes(&mode.raw);
+        let info = drm_ffi::mode::create_property_blob(card.as_fd(), &mut bytes)
+            .map_err(|error| KmsError::io("hand a mode to", card.name(), error))?;
+        let id = BlobId::new(info.blob_id)
+            .ok_or_else(|| KmsError::call("hand a mode to", card.name(), Errno::EINVAL))?;
+        Ok(Self { card: card.clone(), id })
+    }
+
+    /// The id to commit.
+    pub fn id(&self) -> BlobId {
+        self.id
+    }
+}
+
+impl Drop for ModeBlob {
+    fn drop(&mut self) {
+        let _ = drm_ffi::mode::destroy_property_blob(self.card.as_fd(), self.id.raw());
+    }
+}

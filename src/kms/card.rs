@@ -1,0 +1,208 @@
+//! A DRM card, or a lease on part of one: the fd that everything in this room is asked through.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use drm::control::{RawResourceHandle, from_u32};
+use drm::{ClientCapability, Device as _, DriverCapability};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::stat::{Mode as Permissions, fstat};
+
+use super::error::KmsError;
+use super::ids::{ConnectorId, CrtcId, LesseeId, ObjectId, PlaneId};
+use super::ioctl;
+use super::vblank::Vblank;
+use crate::thread::count_system_call;
+use crate::time::Instant;
+
+/// An open card node or lease. Closing a lease's last fd ends the lease.
+#[derive(Debug)]
+pub struct Card {
+    fd: OwnedFd,
+    name: String,
+}
+
+impl AsFd for Card {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl drm::Device for Card {}
+impl drm::control::Device for Card {}
+
+impl Card {
+    /// Opens a card node. The first to open a card that nobody drives becomes its master.
+    pub fn open(path: &Path) -> Result<Self, KmsError> {
+        let name = path.display().to_string();
+        let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
+            .map_err(|errno| KmsError::call("open", &name, errno))?;
+        Ok(Self { fd, name })
+    }
+
+    /// Takes over a lease or card fd that came from elsewhere; makes it close-on-exec and non-blocking.
+    pub fn from_fd(fd: OwnedFd, name: impl Into<String>) -> Result<Self, KmsError> {
+        let name = name.into();
+        fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+            .and_then(|_| fcntl(&fd, FcntlArg::F_GETFL))
+            .and_then(|flags| {
+                fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))
+            })
+            .map_err(|errno| KmsError::call("take over", &name, errno))?;
+        Ok(Self { fd, name })
+    }
+
+    /// The card nodes of this machine, in order.
+    pub fn paths() -> Result<Vec<PathBuf>, KmsError> {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir("/dev/dri")
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.strip_prefix("card").is_some_and(|number| number.parse::<u32>().is_ok())
+            })
+            .collect();
+        paths.sort();
+        if paths.is_empty() { Err(KmsError::NoCard) } else { Ok(paths) }
+    }
+
+    /// What to call it in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The kernel's device number, the same for every fd of one card.
+    pub fn device_number(&self) -> Result<u64, KmsError> {
+        let status = fstat(&self.fd).map_err(|errno| self.error("look at", errno))?;
+        Ok(status.st_rdev)
+    }
+
+    /// The driver's name, `amdgpu` say.
+    pub fn driver(&self) -> Result<String, KmsError> {
+        let driver =
+            self.get_driver().map_err(|error| KmsError::io("ask for the driver of", &self.name, error))?;
+        Ok(driver.name().to_string_lossy().into_owned())
+    }
+
+    /// Becomes DRM master: from here on nobody else can set modes.
+    pub fn become_master(&self) -> Result<(), KmsError> {
+        self.acquire_master_lock().map_err(|error| {
+            // The kernel says EBUSY when another master is active.
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            self.error("become master of", if errno == Errno::EBUSY { Errno::EACCES } else { errno })
+        })
+    }
+
+    /// Gives mastership back.
+    pub fn drop_master(&self) -> Result<(), KmsError> {
+        self.release_master_lock().map_err(|error| KmsError::io("drop mastership of", &self.name, error))
+    }
+
+    /// Whether this fd may set modes now.
+    pub fn is_master(&self) -> bool {
+        // Authenticating a magic that was never handed out answers EINVAL to a master and EACCES to others: the
+        // check libdrm's drmIsMaster makes.
+        !matches!(
+            drm_ffi::auth::auth_magic_token(self.as_fd(), 0).map_err(|error| error.raw_os_error()),
+            Err(Some(libc::EACCES))
+        )
+    }
+
+    /// Asks for universal planes and atomic commits. A lease fd has to be asked anew: it does not inherit them.
+    pub fn enable_atomic(&self) -> Result<(), KmsError> {
+        for capability in [ClientCapability::UniversalPlanes, ClientCapability::Atomic] {
+            self.set_client_capability(capability, true)
+                .map_err(|error| KmsError::io("use atomic mode setting on", &self.name, error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether framebuffers may say how their pixels are laid out.
+    pub fn takes_modifiers(&self) -> bool {
+        self.get_driver_capability(DriverCapability::AddFB2Modifiers).is_ok_and(|value| value == 1)
+    }
+
+    /// The CRTCs this fd can see, in the order that `possible_crtcs` masks count them.
+    pub fn crtcs(&self) -> Result<Vec<CrtcId>, KmsError> {
+        let resources =
+            ioctl::get_resources(self.as_fd()).map_err(|errno| self.error("list the CRTCs of", errno))?;
+        Ok(resources.crtcs.into_iter().filter_map(CrtcId::new).collect())
+    }
+
+    /// The connectors this fd can see.
+    pub fn connectors(&self) -> Result<Vec<ConnectorId>, KmsError> {
+        let resources = ioctl::get_resources(self.as_fd())
+            .map_err(|errno| self.error("list the connectors of", errno))?;
+        Ok(resources.connectors.into_iter().filter_map(ConnectorId::new).collect())
+    }
+
+    /// The planes this fd can see; all of them only after [`enable_atomic`](Self::enable_atomic).
+    pub fn planes(&self) -> Result<Vec<PlaneId>, KmsError> {
+        let planes =
+            ioctl::get_planes(self.as_fd()).map_err(|errno| self.error("list the planes of", errno))?;
+        Ok(planes.into_iter().filter_map(PlaneId::new).collect())
+    }
+
+    /// The newest vblank of a CRTC. Needs neither master nor lease. `EINVAL` while the CRTC is off.
+    pub fn vblank(&self, crtc: CrtcId) -> Result<Vblank, KmsError> {
+        let (sequence, time_ns) = ioctl::get_sequence(self.as_fd(), crtc)
+            .map_err(|errno| KmsError::call("read the vblank count of", crtc, errno))?;
+        Ok(Vblank { sequence, time: Instant::from_ns(time_ns) })
+    }
+
+    /// Asks for an event at the first vblank that is `sequence` or later.
+    pub fn queue_vblank(&self, crtc: CrtcId, sequence: u64, user_data: u64) -> Result<(), KmsError> {
+        ioctl::queue_sequence(self.as_fd(), crtc, 0, sequence, user_data)
+            .map(drop)
+            .map_err(|errno| KmsError::call("wait for a vblank of", crtc, errno))
+    }
+
+    /// Reads what events there are into `buffer`, without waiting; how many bytes of it were filled.
+    pub fn read_events(&self, buffer: &mut [u8]) -> Result<usize, KmsError> {
+        loop {
+            count_system_call();
+            match nix::unistd::read(&self.fd, buffer) {
+                Ok(length) => return Ok(length),
+                Err(Errno::EAGAIN) => return Ok(0),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.error("read events of", errno)),
+            }
+        }
+    }
+
+    /// Leases objects out; the lessee's fd is close-on-exec.
+    pub fn create_lease(&self, objects: &[ObjectId]) -> Result<(LesseeId, OwnedFd), KmsError> {
+        let raw: Vec<RawResourceHandle> =
+            objects.iter().filter_map(|object| from_u32(object.raw())).collect();
+        let flags = (OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).bits() as u32;
+        let (lessee, fd) = drm::control::Device::create_lease(self, &raw, flags)
+            .map_err(|error| KmsError::io("lease out objects of", &self.name, error))?;
+        let lessee =
+            LesseeId::new(lessee.into()).ok_or_else(|| self.error("lease out objects of", Errno::EINVAL))?;
+        Ok((lessee, fd))
+    }
+
+    /// Who leases from this master; leases that were revoked are not among them.
+    pub fn lessees(&self) -> Result<Vec<LesseeId>, KmsError> {
+        let lessees =
+            ioctl::list_lessees(self.as_fd()).map_err(|errno| self.error("list the lessees of", errno))?;
+        Ok(lessees.into_iter().filter_map(LesseeId::new).collect())
+    }
+
+    /// Takes all objects from a lessee. The picture stays as it is until someone commits.
+    pub fn revoke_lease(&self, lessee: LesseeId) -> Result<(), KmsError> {
+        drm_ffi::mode::revoke_lease(self.as_fd(), lessee.raw())
+            .map_err(|error| KmsError::io("revoke", lessee, error))
+    }
+
+    /// The ids of all objects of this lease; none once it was revoked.
+    pub fn leased_objects(&self) -> Result<Vec<u32>, KmsError> {
+        ioctl::get_lease(self.as_fd()).map_err(|errno| self.error("list the lease's objects of", errno))
+    }
+
+    fn error(&self, operation: &'static str, errno: Errno) -> KmsError {
+        KmsError::call(operation, &self.name, errno)
+    }
+}

@@ -1,0 +1,25 @@
+//! All that is an ioctl: cards, connectors, modes, planes, commits, buffers, events. Knows no Vulkan.
+
+pub mod buffer;
+pub mod card;
+pub mod commit;
+pub mod connector;
+pub mod error;
+pub mod event;
+pub mod ids;
+mod ioctl;
+pub mod mode;
+pub mod pipeline;
+pub mod plane;
+pub mod property;
+pub mod uevent;
+pub mod vblank;
+
+pub use card::Card;
+pub use connector::Connector;
+pub use error::KmsError;
+pub use ids::{ConnectorId, CrtcId, FramebufferId, LesseeId, PlaneId};
+pub use ioctl::Mapping;
+pub use mode::{Mode, ModeRequest};
+pub use pipeline::Pipeline;
+pub use vblank::Vblank;

@@ -1,0 +1,159 @@
+//! A display pipeline: one connector, the CRTC that times it, and the planes that fill it.
+
+use std::sync::Arc;
+
+use super::buffer::{Framebuffer, ModeBlob};
+use super::card::Card;
+use super::commit::Request;
+use super::error::KmsError;
+use super::ids::{ConnectorId, CrtcId, ObjectId, PlaneId, PropertyId};
+use super::mode::Mode;
+use super::plane::{Plane, PlaneKind};
+use super::property::Properties;
+
+/// The objects that one headset takes, all of which a lease on it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    /// The socket the headset hangs on.
+    pub connector: ConnectorId,
+    /// What times it.
+    pub crtc: CrtcId,
+    /// The plane that shows the picture.
+    pub primary: PlaneId,
+    /// Planes over the picture that can show on no other CRTC.
+    pub overlays: Vec<PlaneId>,
+}
+
+impl Pipeline {
+    /// Finds a free CRTC for a connector, its primary plane, and the overlay planes that are its alone. CRTCs for
+    /// which `taken` is true are left alone, as are those that drive another connector now.
+    pub fn find(
+        card: &Card,
+        connector: ConnectorId,
+        possible_crtcs: u32,
+        mut taken: impl FnMut(CrtcId) -> bool,
+    ) -> Result<Self, KmsError> {
+        let crtcs = card.crtcs()?;
+        let planes: Vec<Plane> =
+            card.planes()?.into_iter().map(|id| Plane::read(card, id)).collect::<Result<_, _>>()?;
+        for (index, &crtc) in crtcs.iter().enumerate() {
+            let bit = 1 << index;
+            if possible_crtcs & bit == 0 || taken(crtc) {
+                continue;
+            }
+            let fits =
+                |plane: &&Plane| plane.possible_crtcs & bit != 0 && plane.crtc.is_none_or(|on| on == crtc);
+            let primary = planes.iter().filter(fits).find(|plane| plane.kind == PlaneKind::Primary);
+            let Some(primary) = primary else { continue };
+            let overlays = planes
+                .iter()
+                .filter(|plane| plane.kind == PlaneKind::Overlay && plane.possible_crtcs == bit)
+                .map(|plane| plane.id)
+                .collect();
+            return Ok(Self { connector, crtc, primary: primary.id, overlays });
+        }
+        Err(KmsError::Missing {
+            place: card.name().to_string(),
+            object: "free CRTC",
+            remedy: "turn a monitor off, each needs one of the few the card has",
+        })
+    }
+
+    /// All object ids: connector, CRTC, planes.
+    pub fn objects(&self) -> Vec<ObjectId> {
+        let mut objects = vec![self.connector.into(), self.crtc.into(), self.primary.into()];
+        objects.extend(self.overlays.iter().map(|&plane| ObjectId::from(plane)));
+        objects
+    }
+
+    /// A commit that turns the display and its planes off.
+    pub fn off(&self, card: &Card) -> Result<Request, KmsError> {
+        let mut request = Request::new();
+        request.set(self.connector, Properties::of(card, self.connector)?.id("CRTC_ID")?, 0);
+        let crtc = Properties::of(card, self.crtc)?;
+        request.set(self.crtc, crtc.id("ACTIVE")?, 0).set(self.crtc, crtc.id("MODE_ID")?, 0);
+        for &plane in std::iter::once(&self.primary).chain(&self.overlays) {
+            let properties = Properties::of(card, plane)?;
+            request.set(plane, properties.id("FB_ID")?, 0).set(plane, properties.id("CRTC_ID")?, 0);
+        }
+        Ok(request)
+    }
+
+    /// A commit that lights the display in `mode` with a picture of the mode's size.
+    pub fn on(
+        &self,
+        card: &Card,
+        mode: &Mode,
+        blob: &ModeBlob,
+        picture: &Framebuffer,
+    ) -> Result<Request, KmsError> {
+        let mut request = Request::new();
+        let crtc_raw = u64::from(self.crtc.raw());
+        request.set(self.connector, Properties::of(card, self.connector)?.id("CRTC_ID")?, crtc_raw);
+        let crtc = Properties::of(card, self.crtc)?;
+        request.set(self.crtc, crtc.id("ACTIVE")?, 1);
+        request.set(self.crtc, crtc.id("MODE_ID")?, u64::from(blob.id().raw()));
+        let plane = Properties::of(card, self.primary)?;
+        let (width, height) = (u64::from(mode.width_px()), u64::from(mode.height_px()));
+        for (name, value) in [
+            ("FB_ID", u64::from(picture.id().raw())),
+            ("CRTC_ID", crtc_raw),
+            ("SRC_X", 0),
+            ("SRC_Y", 0),
+            ("SRC_W", width << 16), // 16.16 fixed point, drm_plane.c
+            ("SRC_H", height << 16),
+            ("CRTC_X", 0),
+            ("CRTC_Y", 0),
+            ("CRTC_W", width),
+            ("CRTC_H", height),
+        ] {
+            request.set(self.primary, plane.id(name)?, value);
+        }
+        Ok(request)
+    }
+
+    /// A commit that only changes the picture, to be kept and reused.
+    pub fn flip(&self, card: &Card) -> Result<Flip, KmsError> {
+        let property = Properties::of(card, self.primary)?.id("FB_ID")?;
+        let mut request = Request::new();
+        request.set(self.primary, property, 0);
+        Ok(Flip { request, plane: self.primary, property })
+    }
+}
+
+/// A reusable commit that puts another picture on a plane.
+#[derive(Debug)]
+pub struct Flip {
+    request: Request,
+    plane: PlaneId,
+    property: PropertyId,
+}
+
+impl Flip {
+    /// Shows `picture` from the next vblank on; the flip event carries `user_data`.
+    pub fn show(&mut self, card: &Card, picture: &Framebuffer, user_data: u64) -> Result<(), KmsError> {
+        self.request.change(self.plane, self.property, u64::from(picture.id().raw()));
+        super::commit::commit(card, super::commit::CommitFlags::FLIP, &mut self.request, user_data)
+    }
+}
+
+/// The pipeline that a lease holds, as its lessee sees it.
+pub fn leased_pipeline(card: &Arc<Card>) -> Result<Pipeline, KmsError> {
+    let missing = |object| KmsError::Missing {
+        place: card.name().to_string(),
+        object,
+        remedy: "ask the program that gave the lease for a connector, its CRTC and primary plane",
+    };
+    let crtc = *card.crtcs()?.first().ok_or_else(|| missing("CRTC"))?;
+    let connector = *card.connectors()?.first().ok_or_else(|| missing("connector"))?;
+    let mut primary = None;
+    let mut overlays = Vec::new();
+    for id in card.planes()? {
+        match Plane::read(card, id)?.kind {
+            PlaneKind::Primary => primary = primary.or(Some(id)),
+            PlaneKind::Overlay => overlays.push(id),
+            PlaneKind::Cursor => {}
+        }
+    }
+    Ok(Pipeline { connector, crtc, primary: primary.ok_or_else(|| missing("primary plane"))?, overlays })
+}

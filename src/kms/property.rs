@@ -1,0 +1,56 @@
+//! An object's properties by name.
+
+use super::card::Card;
+use super::error::KmsError;
+use super::ids::{BlobId, ObjectId, PropertyId};
+use super::ioctl;
+use std::os::fd::AsFd;
+
+/// The properties one object had when asked.
+#[derive(Debug)]
+pub struct Properties {
+    object: String,
+    entries: Vec<(String, PropertyId, u64)>,
+}
+
+impl Properties {
+    /// Reads all properties of an object.
+    pub fn of(card: &Card, object: impl Into<ObjectId> + std::fmt::Display + Copy) -> Result<Self, KmsError> {
+        let pairs = ioctl::get_properties(card.as_fd(), object.into())
+            .map_err(|errno| KmsError::call("read the properties of", object, errno))?;
+        let mut entries = Vec::with_capacity(pairs.len());
+        for (raw, value) in pairs {
+            let Some(id) = PropertyId::new(raw) else { continue };
+            let info = drm_ffi::mode::get_property(card.as_fd(), raw, None, None)
+                .map_err(|error| KmsError::io("read the name of", id, error))?;
+            let name = info.name.iter().take_while(|&&c| c != 0).map(|&c| char::from(c as u8)).collect();
+            entries.push((name, id, value));
+        }
+        Ok(Self { object: object.to_string(), entries })
+    }
+
+    /// A property's id, where the object has it.
+    pub fn id(&self, name: &'static str) -> Result<PropertyId, KmsError> {
+        self.find(name)
+            .map(|(id, _)| id)
+            .ok_or_else(|| KmsError::NoProperty { object: self.object.clone(), property: name })
+    }
+
+    /// A property's value, where the object has it.
+    pub fn value(&self, name: &str) -> Option<u64> {
+        self.find(name).map(|(_, value)| value)
+    }
+
+    /// The bytes of a blob property, where the object has it and it is set.
+    pub fn blob(&self, card: &Card, name: &str) -> Result<Option<Vec<u8>>, KmsError> {
+        let Some(id) = self.value(name).and_then(|value| BlobId::new(value as u32)) else { return Ok(None) };
+        let mut bytes = Vec::new();
+        drm_ffi::mode::get_property_blob(card.as_fd(), id.raw(), Some(&mut bytes))
+            .map_err(|error| KmsError::io("read", id, error))?;
+        Ok(Some(bytes))
+    }
+
+    fn find(&self, name: &str) -> Option<(PropertyId, u64)> {
+        self.entries.iter().find(|(known, ..)| known == name).map(|&(_, id, value)| (id, value))
+    }
+}

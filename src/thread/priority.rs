@@ -1,0 +1,49 @@
+//! Real-time scheduling for the vblank thread.
+
+#![allow(unsafe_code)]
+
+use nix::errno::Errno;
+use nix::sys::mman::{MlockAllFlags, mlockall};
+
+/// What the vblank thread runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// `fifo`, or `normal` where the system refused.
+    pub scheduling: &'static str,
+    /// What was refused and what to do about it, one sentence each.
+    pub refusals: Vec<String>,
+}
+
+/// Below the kernel's own threaded interrupts (50), above everything that has no deadline.
+const PRIORITY: libc::c_int = 20;
+
+/// Puts the calling thread under `SCHED_FIFO`, locks the process's memory, and asks for exact timers.
+pub fn make_realtime() -> Granted {
+    let mut refusals = Vec::new();
+    let parameter = libc::sched_param { sched_priority: PRIORITY };
+    // SAFETY: a zero pid is the calling thread, and the parameter lives across the call.
+    let result =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameter) };
+    let scheduling = match Errno::result(result) {
+        Ok(_) => "fifo",
+        Err(errno) => {
+            refusals.push(format!(
+                "real-time scheduling was refused ({}): allow it with 'rtprio {PRIORITY}' in \
+                 /etc/security/limits.d or LimitRTPRIO={PRIORITY} in the service",
+                errno.desc()
+            ));
+            "normal"
+        }
+    };
+    if let Err(errno) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+        refusals.push(format!(
+            "locking memory was refused ({}): raise 'memlock' in /etc/security/limits.d or LimitMEMLOCK",
+            errno.desc()
+        ));
+    }
+    // SAFETY: PR_SET_TIMERSLACK takes one integer and no pointers; 1 ns is the least.
+    if unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) } != 0 {
+        refusals.push("a timer slack of 1 ns was refused".to_string());
+    }
+    Granted { scheduling, refusals }
+}
