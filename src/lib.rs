@@ -6,3 +6,4 @@ pub mod headset;
 pub mod kms;
 pub mod thread;
 pub mod time;
+pub mod vulkan;

@@ -1,0 +1,156 @@
+//! Command buffers that are recorded, submitted, and waited for.
+
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::buffer::Buffer;
+use super::device::Device;
+use super::error::{Context, VulkanError};
+use super::image::{Image, WHOLE};
+use crate::time::Span;
+
+/// One command buffer with its pool and fence.
+pub struct Commands {
+    device: Arc<Device>,
+    pool: vk::CommandPool,
+    pub(super) raw: vk::CommandBuffer,
+    fence: vk::Fence,
+}
+
+impl Commands {
+    /// An empty command buffer.
+    pub fn new(device: &Arc<Device>) -> Result<Self, VulkanError> {
+        let mut commands = Self {
+            device: device.clone(),
+            pool: vk::CommandPool::null(),
+            raw: vk::CommandBuffer::null(),
+            fence: vk::Fence::null(),
+        };
+        let pool = vk::CommandPoolCreateInfo::default()
+            .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
+            .queue_family_index(device.queue_family);
+        // SAFETY: descriptions are complete; what is created is owned by `commands` at once.
+        unsafe {
+            commands.pool = device.raw.create_command_pool(&pool, None).during("create a command pool")?;
+            let info = vk::CommandBufferAllocateInfo::default()
+                .command_pool(commands.pool)
+                .level(vk::CommandBufferLevel::PRIMARY)
+                .command_buffer_count(1);
+            commands.raw = device.raw.allocate_command_buffers(&info).during("allocate a command buffer")?[0];
+            commands.fence =
+                device.raw.create_fence(&vk::FenceCreateInfo::default(), None).during("create a fence")?;
+        }
+        Ok(commands)
+    }
+
+    /// Records what `record` adds; the recording can be submitted any number of times.
+    pub fn record(&mut self, record: impl FnOnce(&mut Recording<'_>)) -> Result<(), VulkanError> {
+        // SAFETY: `&mut self` and the rule that every submit is waited for keep the buffer out of use.
+        unsafe {
+            self.device
+                .raw
+                .begin_command_buffer(self.raw, &vk::CommandBufferBeginInfo::default())
+                .during("begin recording")?;
+            record(&mut Recording { device: &self.device.raw, raw: self.raw });
+            self.device.raw.end_command_buffer(self.raw).during("end recording")
+        }
+    }
+
+    /// Submits the recording and waits for it, at most `timeout`.
+    pub fn run(&mut self, timeout: Span) -> Result<(), VulkanError> {
+        let buffers = [self.raw];
+        let submit = [vk::SubmitInfo::default().command_buffers(&buffers)];
+        // SAFETY (Host Synchronization): the queue is used by the thread that owns the compositor alone; the fence is
+        // unsignalled because every run waits for and resets it.
+        unsafe {
+            self.device.raw.queue_submit(self.device.queue, &submit, self.fence).during("submit work")?;
+            self.device
+                .raw
+                .wait_for_fences(&[self.fence], true, timeout.as_ns().max(0) as u64)
+                .during("wait for the device")?;
+            self.device.raw.reset_fences(&[self.fence]).during("reset a fence")
+        }
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        // SAFETY: every submit was waited for, or the wait failed and the device is idled here first.
+        unsafe {
+            let _ = self.device.raw.device_wait_idle();
+            self.device.raw.destroy_fence(self.fence, None);
+            self.device.raw.destroy_command_pool(self.pool, None);
+        }
+    }
+}
+
+impl std::fmt::Debug for Commands {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Commands").finish_non_exhaustive()
+    }
+}
+
+/// A command buffer while it is being recorded.
+pub struct Recording<'a> {
+    pub(super) device: &'a ash::Device,
+    pub(super) raw: vk::CommandBuffer,
+}
+
+impl Recording<'_> {
+    /// Moves an image from one layout to another, between all earlier and all later work.
+    pub fn transition(&mut self, image: &Image, from: vk::ImageLayout, to: vk::ImageLayout) {
+        let barrier = [vk::ImageMemoryBarrier2::default()
+            .src_stage_mask(vk::PipelineStageFlags2::ALL_COMMANDS)
+            .src_access_mask(vk::AccessFlags2::MEMORY_WRITE)
+            .dst_stage_mask(vk::PipelineStageFlags2::ALL_COMMANDS)
+            .dst_access_mask(vk::AccessFlags2::MEMORY_READ | vk::AccessFlags2::MEMORY_WRITE)
+            .old_layout(from)
+            .new_layout(to)
+            .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+            .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+            .image(image.raw)
+            .subresource_range(WHOLE)];
+        let info = vk::DependencyInfo::default().image_memory_barriers(&barrier);
+        // SAFETY: recording; the image outlives the recording's use (module rule).
+        unsafe { self.device.cmd_pipeline_barrier2(self.raw, &info) };
+    }
+
+    /// Copies a buffer of tightly packed pixels into an image in `TRANSFER_DST_OPTIMAL`.
+    pub fn upload(&mut self, pixels: &Buffer, image: &Image) {
+        let region = [whole_copy(image)];
+        let layout = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
+        // SAFETY: as above; the buffer holds width x height pixels, which its maker saw to.
+        unsafe { self.device.cmd_copy_buffer_to_image(self.raw, pixels.raw, image.raw, layout, &region) };
+    }
+
+    /// Copies an image in `GENERAL` into a buffer of tightly packed pixels and makes it visible to the CPU.
+    pub fn download(&mut self, image: &Image, pixels: &Buffer) {
+        let region = [whole_copy(image)];
+        let barrier = [vk::MemoryBarrier2::default()
+            .src_stage_mask(vk::PipelineStageFlags2::ALL_TRANSFER)
+            .src_access_mask(vk::AccessFlags2::TRANSFER_WRITE)
+            .dst_stage_mask(vk::PipelineStageFlags2::HOST)
+            .dst_access_mask(vk::AccessFlags2::HOST_READ)];
+        let info = vk::DependencyInfo::default().memory_barriers(&barrier);
+        // SAFETY: as above.
+        unsafe {
+            self.device.cmd_copy_image_to_buffer(
+                self.raw,
+                image.raw,
+                vk::ImageLayout::GENERAL,
+                pixels.raw,
+                &region,
+            );
+            self.device.cmd_pipeline_barrier2(self.raw, &info);
+        }
+    }
+}
+
+fn whole_copy(image: &Image) -> vk::BufferImageCopy {
+    vk::BufferImageCopy::default()
+        .image_subresource(
+            vk::ImageSubresourceLayers::default().aspect_mask(vk::ImageAspectFlags::COLOR).layer_count(1),
+        )
+        .image_extent(vk::Extent3D { width: image.width_px(), height: image.height_px(), depth: 1 })
+}

@@ -1,0 +1,268 @@
+//! The device that composites: which one, with which queue, and what it can do beyond Vulkan 1.3.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use ash::{ext, khr, vk};
+
+use super::error::{Context, VulkanError};
+use super::instance::Instance;
+
+/// What the device can do beyond what is required.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    /// Imports ordinary memory at addresses that are a multiple of this many bytes (`VK_EXT_external_memory_host`).
+    /// Without, pictures in CPU memory are copied.
+    pub host_memory_alignment: Option<u64>,
+    /// Imports dma-bufs (`VK_EXT_external_memory_dma_buf`). Without, pictures go through CPU memory.
+    pub dma_buf: bool,
+    /// Takes dma-bufs with an explicit layout (`VK_EXT_image_drm_format_modifier`). Without, only row by row ones
+    /// whose pitch happens to be the driver's own.
+    pub modifiers: bool,
+}
+
+/// A Vulkan device with one queue for graphics.
+pub struct Device {
+    pub(super) raw: ash::Device,
+    pub(super) queue: vk::Queue,
+    pub(super) queue_family: u32,
+    pub(super) host_memory: Option<ext::external_memory_host::Device>,
+    pub(super) memory_fd: Option<khr::external_memory_fd::Device>,
+    memory: vk::PhysicalDeviceMemoryProperties,
+    name: String,
+    capabilities: Capabilities,
+    queue_priority: &'static str,
+    timestamp_period_ns: f32,
+    // Last, so that the device goes before its instance: VUID-vkDestroyInstance-instance-00629.
+    instance: Arc<Instance>,
+    physical: vk::PhysicalDevice,
+}
+
+struct Candidate {
+    physical: vk::PhysicalDevice,
+    properties: vk::PhysicalDeviceProperties,
+    extensions: Vec<vk::ExtensionProperties>,
+    queue_family: u32,
+}
+
+impl Candidate {
+    fn has(&self, name: &CStr) -> bool {
+        self.extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
+    }
+
+    fn rank(&self) -> u32 {
+        match self.properties.device_type {
+            vk::PhysicalDeviceType::DISCRETE_GPU => 3,
+            vk::PhysicalDeviceType::INTEGRATED_GPU => 2,
+            vk::PhysicalDeviceType::VIRTUAL_GPU => 1,
+            _ => 0,
+        }
+    }
+}
+
+impl Device {
+    /// Opens the most capable device there is.
+    pub fn open(instance: &Arc<Instance>) -> Result<Arc<Self>, VulkanError> {
+        let candidate = choose(instance)?;
+        let dma_buf =
+            candidate.has(ext::external_memory_dma_buf::NAME) && candidate.has(khr::external_memory_fd::NAME);
+        let host = candidate.has(ext::external_memory_host::NAME);
+        let capabilities = Capabilities {
+            host_memory_alignment: host.then(|| host_alignment(instance, candidate.physical)),
+            dma_buf,
+            modifiers: dma_buf && candidate.has(ext::image_drm_format_modifier::NAME),
+        };
+        let mut extensions = Vec::new();
+        if capabilities.dma_buf {
+            extensions.extend([khr::external_memory_fd::NAME, ext::external_memory_dma_buf::NAME]);
+        }
+        if capabilities.modifiers {
+            extensions.push(ext::image_drm_format_modifier::NAME);
+        }
+        if host {
+            extensions.push(ext::external_memory_host::NAME);
+        }
+        let prioritised = candidate.has(khr::global_priority::NAME);
+        if prioritised {
+            extensions.push(khr::global_priority::NAME);
+        }
+        let (raw, queue_priority) = create(instance, &candidate, &extensions, prioritised)?;
+        // SAFETY: one queue of this family was asked for at creation.
+        let queue = unsafe { raw.get_device_queue(candidate.queue_family, 0) };
+        Ok(Arc::new(Self {
+            queue,
+            queue_family: candidate.queue_family,
+            host_memory: host.then(|| ext::external_memory_host::Device::new(&instance.raw, &raw)),
+            memory_fd: dma_buf.then(|| khr::external_memory_fd::Device::new(&instance.raw, &raw)),
+            // SAFETY: the physical device comes from this instance.
+            memory: unsafe { instance.raw.get_physical_device_memory_properties(candidate.physical) },
+            name: candidate
+                .properties
+                .device_name_as_c_str()
+                .map_or_else(|_| "a GPU".to_string(), |name| name.to_string_lossy().into_owned()),
+            capabilities,
+            queue_priority,
+            timestamp_period_ns: candidate.properties.limits.timestamp_period,
+            physical: candidate.physical,
+            raw,
+            instance: instance.clone(),
+        }))
+    }
+
+    /// The device's name as its driver tells it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it can do beyond Vulkan 1.3.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// The priority the driver gave our queue: `realtime`, `high`, `medium`, or `unknown` where it has no such notion.
+    pub fn queue_priority(&self) -> &'static str {
+        self.queue_priority
+    }
+
+    /// Nanoseconds of one GPU timestamp tick.
+    pub fn timestamp_period_ns(&self) -> f32 {
+        self.timestamp_period_ns
+    }
+
+    /// What the device can do with images of this format laid out row by row.
+    pub(super) fn linear_features(&self, format: vk::Format) -> vk::FormatFeatureFlags {
+        // SAFETY: the physical device comes from this instance.
+        unsafe { self.instance.raw.get_physical_device_format_properties(self.physical, format) }
+            .linear_tiling_features
+    }
+
+    /// A memory type among `allowed` (a mask) with all of `wanted`, else any allowed one with all of `needed`.
+    pub(super) fn memory_type(
+        &self,
+        allowed: u32,
+        wanted: vk::MemoryPropertyFlags,
+        needed: vk::MemoryPropertyFlags,
+    ) -> Result<u32, VulkanError> {
+        let types = &self.memory.memory_types[..self.memory.memory_type_count as usize];
+        [wanted, needed]
+            .into_iter()
+            .find_map(|flags| {
+                (0u32..)
+                    .zip(types)
+                    .find(|(index, kind)| allowed & (1 << index) != 0 && kind.property_flags.contains(flags))
+            })
+            .map(|(index, _)| index)
+            .ok_or(VulkanError::Unsupported {
+                device: self.name.clone(),
+                feature: "a suitable kind of memory",
+                remedy: "try another driver with VK_DRIVER_FILES",
+            })
+    }
+
+    /// Waits until all work given to the device is done. For shutting down only.
+    pub fn wait_idle(&self) {
+        // SAFETY: one thread at a time uses the queue: the one that owns the compositor.
+        if let Err(result) = unsafe { self.raw.device_wait_idle() } {
+            tracing::debug!(%result, "the device did not finish its work");
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: every object made from the device holds an Arc on it, so none is left
+        // (VUID-vkDestroyDevice-device-05137), and each waited for its work.
+        unsafe { self.raw.destroy_device(None) };
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Device").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn choose(instance: &Instance) -> Result<Candidate, VulkanError> {
+    // SAFETY: the instance is alive.
+    let devices = unsafe { instance.raw.enumerate_physical_devices() }.during("list the Vulkan devices")?;
+    let mut candidates = Vec::new();
+    let mut too_old = None;
+    for physical in devices {
+        // SAFETY: the physical device comes from this instance.
+        let properties = unsafe { instance.raw.get_physical_device_properties(physical) };
+        if properties.api_version < vk::API_VERSION_1_3 {
+            too_old = properties.device_name_as_c_str().ok().map(|name| name.to_string_lossy().into_owned());
+            continue;
+        }
+        // SAFETY: as above.
+        let families = unsafe { instance.raw.get_physical_device_queue_family_properties(physical) };
+        let graphics =
+            families.iter().position(|family| family.queue_flags.contains(vk::QueueFlags::GRAPHICS));
+        let Some(queue_family) = graphics else { continue };
+        // SAFETY: as above.
+        let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) }
+            .during("list a device's extensions")?;
+        candidates.push(Candidate { physical, properties, extensions, queue_family: queue_family as u32 });
+    }
+    candidates.into_iter().max_by_key(Candidate::rank).ok_or(match too_old {
+        Some(device) => {
+            VulkanError::Unsupported { device, feature: "Vulkan 1.3", remedy: "update its driver" }
+        }
+        None => VulkanError::NoDriver,
+    })
+}
+
+fn host_alignment(instance: &Instance, physical: vk::PhysicalDevice) -> u64 {
+    let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
+    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut host);
+    // SAFETY: the physical device comes from this instance and has the extension of the chained structure.
+    unsafe { instance.raw.get_physical_device_properties2(physical, &mut properties) };
+    host.min_imported_host_pointer_alignment
+}
+
+/// Creates the device with the highest queue priority that the driver grants us.
+fn create(
+    instance: &Instance,
+    candidate: &Candidate,
+    extensions: &[&CStr],
+    prioritised: bool,
+) -> Result<(ash::Device, &'static str), VulkanError> {
+    let names: Vec<_> = extensions.iter().map(|name| name.as_ptr()).collect();
+    let priorities: &[_] = if prioritised {
+        &[
+            (vk::QueueGlobalPriorityKHR::REALTIME, "realtime"),
+            (vk::QueueGlobalPriorityKHR::HIGH, "high"),
+            (vk::QueueGlobalPriorityKHR::MEDIUM, "medium"),
+        ]
+    } else {
+        &[(vk::QueueGlobalPriorityKHR::MEDIUM, "unknown")]
+    };
+    let mut refused = vk::Result::ERROR_INITIALIZATION_FAILED;
+    for &(priority, name) in priorities {
+        let mut global = vk::DeviceQueueGlobalPriorityCreateInfoKHR::default().global_priority(priority);
+        let mut queue = vk::DeviceQueueCreateInfo::default()
+            .queue_family_index(candidate.queue_family)
+            .queue_priorities(&[1.0]);
+        if prioritised {
+            queue = queue.push_next(&mut global);
+        }
+        let queues = [queue];
+        let mut features =
+            vk::PhysicalDeviceVulkan13Features::default().dynamic_rendering(true).synchronization2(true);
+        let info = vk::DeviceCreateInfo::default()
+            .queue_create_infos(&queues)
+            .enabled_extension_names(&names)
+            .push_next(&mut features);
+        // SAFETY: the extensions were found on this device; the features are mandatory in Vulkan 1.3.
+        match unsafe { instance.raw.create_device(candidate.physical, &info, None) } {
+            Ok(device) => return Ok((device, name)),
+            // VK_KHR_global_priority: a driver may refuse what needs CAP_SYS_NICE.
+            Err(vk::Result::ERROR_NOT_PERMITTED_KHR | vk::Result::ERROR_INITIALIZATION_FAILED) => {
+                refused = vk::Result::ERROR_NOT_PERMITTED_KHR;
+                tracing::debug!("the driver refused a queue of {name} priority");
+            }
+            Err(result) => return Err(VulkanError::Call { operation: "open the device", result }),
+        }
+    }
+    Err(VulkanError::Call { operation: "open the device", result: refused })
+}
