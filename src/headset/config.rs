@@ -180,18 +180,14 @@ fn channel(node: &Node, notes: &mut Vec<String>) -> Result<(LensKind, ChannelLen
 
     let center = |name: &str| node.field(name).number("a number from -2 to 2", |center| center.abs() <= 2.0);
     let list_node = node.field("coeffs");
-    let list = list_node.list("a list of 1 to 32 numbers", |list| (1..=32).contains(&list.len()))?;
+    let count = list_node.list("a list of 1 to 32 numbers", |list| (1..=32).contains(&list.len()))?.len();
+    let number = |index| list_node.index(index).number("a number from -1000 to 1000", |k| k.abs() <= 1000.0);
+    let numbers = (0..count).map(number).collect::<Result<Vec<_>, _>>()?;
+    // Those that are left out are zero, as in the headsets' own lists.
+    let used = count.min(kind.coefficients());
     let mut coeffs = [0.0; 4];
-    let mut ignored = false;
-    for index in 0..list.len() {
-        let number = list_node.index(index).number("a number from -1000 to 1000", |k| k.abs() <= 1000.0)?;
-        if index < kind.coefficients() {
-            coeffs[index] = number;
-        } else {
-            ignored |= number != 0.0;
-        }
-    }
-    if ignored {
+    coeffs[..used].copy_from_slice(&numbers[..used]);
+    if numbers[used..].iter().any(|number| *number != 0.0) {
         notes.push(format!("{} has more numbers than {name} uses; the rest is left out.", list_node.path));
     }
     Ok((kind, ChannelLens { center: [center("center_x")?, center("center_y")?], coeffs }))

@@ -127,11 +127,11 @@ impl Lens {
     ///
     /// Green alone decides the cutoff, or the edge of the picture would have a coloured rim.
     pub fn eye_uv(&self, channel: Channel, panel_uv: [f64; 2]) -> Option<[f64; 2]> {
-        let (_, green_r2) = self.from_center(Channel::Green, panel_uv);
+        let (_, green_r2) = self.offset_from_center(Channel::Green, panel_uv);
         if self.cutoff_r2.is_some_and(|cutoff| green_r2 > cutoff) {
             return None;
         }
-        let ([x, y], r2) = self.from_center(channel, panel_uv);
+        let ([x, y], r2) = self.offset_from_center(channel, panel_uv);
         let ChannelLens { center, coeffs } = self.channel(channel);
         let factor = self.kind.factor(*coeffs, r2)?;
         let scale = 0.5 / (1.0 + self.grow);
@@ -143,7 +143,7 @@ impl Lens {
     }
 
     /// A panel place from the lens's centre, in units of half the panel's width, and its distance squared.
-    fn from_center(&self, channel: Channel, [u, v]: [f64; 2]) -> ([f64; 2], f64) {
+    fn offset_from_center(&self, channel: Channel, [u, v]: [f64; 2]) -> ([f64; 2], f64) {
         let [center_x, center_y] = self.channel(channel).center;
         let x = 2.0 * u - 1.0 - center_x;
         let y = (2.0 * v - 1.0) / self.aspect_x_over_y - center_y;
@@ -197,7 +197,7 @@ mod tests {
             kind,
             channels: [channel(-0.19), channel(-0.22), channel(-0.25)],
             grow: 0.6,
-            aspect_x_over_y: 0.9,
+            aspect_x_over_y: 0.8,
             cutoff_r2: Some(1.1),
         }
     }
@@ -216,11 +216,11 @@ mod tests {
 
     #[test]
     fn each_formula_by_hand() {
-        // At u = 0.8, v = 0.5: x = 0.6 - 0.1 = 0.5, y = 0.02, r2 = 0.2504, green's polynomial 0.943_873_036_...
-        let polynomial = 1.0 + 0.2504 * (-0.22 + 0.2504 * (-0.02 + 0.2504 * -0.05));
+        // At u = 0.8, v = 0.7: x = 0.6 - 0.1, y = 0.4 / 0.8 + 0.02, r2 = 0.25 + 0.2704.
+        let polynomial = 1.0 + 0.5204 * (-0.22 + 0.5204 * (-0.02 + 0.5204 * -0.05));
         let at =
-            |factor: f64| [0.5 + (0.5 * factor + 0.1) * 0.3125, 0.5 + (0.02 * factor - 0.02) * 0.3125 * 0.9];
-        let uv = |kind| made_up(kind).eye_uv(Channel::Green, [0.8, 0.5]);
+            |factor: f64| [0.5 + (0.5 * factor + 0.1) * 0.3125, 0.5 + (0.52 * factor - 0.02) * 0.3125 * 0.8];
+        let uv = |kind| made_up(kind).eye_uv(Channel::Green, [0.8, 0.7]);
         assert!(close(uv(LensKind::Poly3), at(polynomial)));
         assert!(close(uv(LensKind::Dpoly3), at(1.0 / polynomial)));
         assert!(close(uv(LensKind::Dpoly3Scaled), at(1.0 / polynomial + 0.01)));
@@ -259,10 +259,10 @@ mod tests {
         fn colours_spread_outwards(u in 0.0..1.0f64, v in 0.0..1.0f64) {
             let lens = made_up(LensKind::Dpoly3);
             let center = lens.channel(Channel::Green).center;
-            let origin = [0.5 + center[0] * 0.3125, 0.5 + center[1] * 0.3125 * 0.9];
+            let origin = [0.5 + center[0] * 0.3125, 0.5 + center[1] * 0.3125 * 0.8];
             let radius = |channel| {
                 let uv = lens.eye_uv(channel, [u, v])?;
-                Some((uv[0] - origin[0]).hypot((uv[1] - origin[1]) / 0.9))
+                Some((uv[0] - origin[0]).hypot((uv[1] - origin[1]) / 0.8))
             };
             if let (Some(red), Some(green), Some(blue)) =
                 (radius(Channel::Red), radius(Channel::Green), radius(Channel::Blue))
