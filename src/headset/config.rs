@@ -160,7 +160,7 @@ fn eye(node: &Node, aspect: f64, beside_x: f64, notes: &mut Vec<String>) -> Resu
         intrinsics.index(row).index(column).number(expected, fits)
     };
     let focal =
-        |at: usize| number(at, at, "a number above 0 and up to 100", |focal| focal > 0.0 && focal <= 100.0);
+        |at: usize| number(at, at, "a number from 0.01 to 100", |focal| (0.01..=100.0).contains(&focal));
     let center = |row: usize| number(row, 2, "a number from -10 to 10", |center| center.abs() <= 10.0);
     let tangents = Tangents::from_intrinsics([focal(0)?, focal(1)?], [center(0)?, center(1)?], grow);
 

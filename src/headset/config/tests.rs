@@ -114,6 +114,7 @@ fn refusals_name_place_and_value() {
         ("/tracking_to_eye_transform", json!([]), "tracking_to_eye_transform should be a list of two eyes"),
         ("/tracking_to_eye_transform/0/grow_for_undistort", json!(-1), "[0].grow_for_undistort"),
         ("/tracking_to_eye_transform/0/intrinsics/0/0", json!(0), "[0].intrinsics[0][0]"),
+        ("/tracking_to_eye_transform/0/intrinsics/1/1", json!(1e-309), "[0].intrinsics[1][1]"),
         ("/tracking_to_eye_transform/0/extrinsics/1/1", json!(-1), "[0].extrinsics"),
         ("/tracking_to_eye_transform/0/distortion_red/type", json!("DISTORT_POLY3"), "distortion_red.type"),
         ("/tracking_to_eye_transform/0/distortion/type", json!("DISTORT_FTHETA"), "DISTORT_FTHETA"),

@@ -201,7 +201,8 @@ proptest! {
         for (at, value) in damage {
             bytes[at] = value;
         }
-        bytes[126] = 2;
+        // The blocks stay what they are: a CTA block turned DisplayID is refused for its section's checksum.
+        (bytes[126], bytes[128]) = (2, CTA_EXTENSION);
         let section_end = (257 + 4 + usize::from(bytes[258])).min(382);
         bytes[section_end] = 0;
         bytes[section_end] = bad_checksum(&bytes[257..=section_end]).map_or(0, |(expected, _)| expected);
