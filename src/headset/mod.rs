@@ -1,1 +1,248 @@
 //! What is on the cable: identity, lens, panel, mura. Pure data and pure maths; opens no file and reads no clock.
+
+pub mod config;
+mod displayid;
+pub mod edid;
+pub mod flash;
+pub mod lens;
+pub mod mura;
+pub mod quirks;
+pub mod simulated;
+
+use std::io;
+
+use crate::error::{Class, Classified};
+use config::Config;
+pub use lens::{Channel, Lens, LensKind, Tangents};
+pub use mura::{Mura, MuraMap};
+
+/// The largest width or height of an eye that is believed, in pixels.
+pub const MAX_EYE_SIZE: u32 = 16384;
+
+/// Half the distance between the eyes where nothing says better, in metres: 63 mm is the adult mean.
+const HALF_EYE_DISTANCE: f64 = 0.0315;
+
+/// Why a headset's data cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadsetError {
+    /// The configuration is not JSON.
+    #[error("reading the headset's config: not valid JSON: {0}; fetch it from the headset again")]
+    Json(#[source] serde_json::Error),
+    /// A value in the configuration cannot be right.
+    #[error(
+        "reading the headset's config: {path} should be {expected}, found {found}; \
+         correct it or fetch the config from the headset again"
+    )]
+    Value {
+        /// The value's place, e.g. `tracking_to_eye_transform[1].distortion.coeffs`.
+        path: String,
+        /// What it has to be.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A mura map could not be read, though it is there.
+    #[error(
+        "reading mura map {file:?}: {source}; check the file's permissions, or take it away to do without"
+    )]
+    MapRead {
+        /// The map's file name.
+        file: String,
+        /// What reading it ended in.
+        source: io::Error,
+    },
+    /// A mura map's bytes are no map.
+    #[error(
+        "reading mura map {file:?}: {cause}; a map is an 8-bit gray PNG, \
+         fetch it from the headset again, or take it away to do without"
+    )]
+    MapFormat {
+        /// The map's file name.
+        file: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A mura map is for another panel.
+    #[error(
+        "reading mura map {file:?}: it should be {}x{} as the eye's panel, found {}x{}; \
+         it belongs to another headset, fetch this one's",
+        expected.0, expected.1, found.0, found.1
+    )]
+    MapSize {
+        /// The map's file name.
+        file: String,
+        /// The map's width and height.
+        found: (u32, u32),
+        /// The eye's width and height.
+        expected: (u32, u32),
+    },
+}
+
+impl Classified for HeadsetError {
+    fn class(&self) -> Class {
+        Class::Config
+    }
+}
+
+/// Where a headset's data came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeadsetSource {
+    /// Its own files.
+    Files,
+    /// Made up by this library.
+    Simulated,
+    /// Nowhere: there is none.
+    Generic,
+}
+
+/// When a panel's pixels light up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Illumination {
+    /// All at once, after the whole frame has come in.
+    Global,
+    /// Line by line, as the frame comes in.
+    Rolling,
+}
+
+/// The panel in front of both eyes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Panel {
+    /// One eye's part, in panel pixels across: 1 to [`MAX_EYE_SIZE`].
+    pub eye_width: u32,
+    /// One eye's part, in panel pixels down: 1 to [`MAX_EYE_SIZE`].
+    pub eye_height: u32,
+    /// The lowest code the panel should be sent, as a share of the highest (0 to 1). OLED pixels that are fully off
+    /// are slow to light up, which smears; 3/255 on a Vive.
+    pub black_clamp: f64,
+    /// When its pixels light up.
+    pub illumination: Illumination,
+}
+
+/// One eye of a headset.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Eye {
+    /// Its lens.
+    pub lens: Lens,
+    /// The directions its image spans.
+    pub tangents: Tangents,
+    /// Takes a point from the eye's space to the head's, in metres: three rows of rotation and translation. Both
+    /// spaces have x right, y up and z backwards.
+    pub eye_to_head: [[f64; 4]; 3],
+}
+
+/// All that is known about a headset, apart from the modes on its cable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Headset {
+    /// Its serial number; `unknown` where its data has none.
+    pub serial: String,
+    /// Its model; `unknown` where its data has none.
+    pub model: String,
+    /// The left and the right eye.
+    pub eyes: [Eye; 2],
+    /// Its panel.
+    pub panel: Panel,
+    /// The panel's correction, where there is one.
+    pub mura: Option<Mura>,
+    /// Where all this came from.
+    pub source: HeadsetSource,
+    /// What a user should be told once, a sentence each: what is missing and what is done instead.
+    pub notes: Vec<String>,
+}
+
+impl Headset {
+    /// A headset from its own configuration, which is JSON, and the mura maps that this names. `read_map` gets a
+    /// plain file name and returns the file's bytes.
+    ///
+    /// Maps that are not there ([`io::ErrorKind::NotFound`]) turn mura off, with a note: the lens is worth having
+    /// without them.
+    ///
+    /// # Errors
+    /// When the configuration has anything that cannot be right, a map cannot be read, or does not fit the panel.
+    pub fn from_config(
+        json: &[u8],
+        read_map: impl FnMut(&str) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, HeadsetError> {
+        let mut config = Config::parse(json)?;
+        let mura = read_mura(&mut config, read_map)?;
+        Ok(Self {
+            serial: config.serial,
+            model: config.model,
+            eyes: config.eyes,
+            panel: config.panel,
+            mura,
+            source: HeadsetSource::Files,
+            notes: config.notes,
+        })
+    }
+
+    /// A headset of which nothing is known but its mode: plain lenses that span 90 degrees across, no mura.
+    ///
+    /// # Panics
+    /// When a size is zero.
+    pub fn generic(eye_width: u32, eye_height: u32) -> Self {
+        assert!(eye_width > 0 && eye_height > 0, "an eye of {eye_width}x{eye_height} has no pixels");
+        let aspect = f64::from(eye_width) / f64::from(eye_height);
+        let eye = |side: f64| Eye {
+            lens: Lens::plain(aspect),
+            tangents: Tangents::from_intrinsics([1.0, aspect], [0.0, 0.0], 0.0),
+            eye_to_head: beside(side * HALF_EYE_DISTANCE),
+        };
+        Self {
+            serial: "unknown".to_owned(),
+            model: "unknown".to_owned(),
+            eyes: [eye(-1.0), eye(1.0)],
+            panel: Panel { eye_width, eye_height, black_clamp: 0.0, illumination: Illumination::Rolling },
+            mura: None,
+            source: HeadsetSource::Generic,
+            notes: vec![
+                "This headset has no data of its own: its lens is not corrected and mura is off; \
+                 name its data, or fetch it from the headset."
+                    .to_owned(),
+            ],
+        }
+    }
+}
+
+fn read_mura(
+    config: &mut Config,
+    mut read_map: impl FnMut(&str) -> io::Result<Vec<u8>>,
+) -> Result<Option<Mura>, HeadsetError> {
+    let Some(maps) = &config.maps else { return Ok(None) };
+    let Panel { eye_width, eye_height, black_clamp, .. } = config.panel;
+    let mut read = |file: &String| match read_map(file) {
+        Ok(bytes) => MuraMap::decode(file, &bytes, eye_width, eye_height).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(HeadsetError::MapRead { file: file.clone(), source }),
+    };
+    let [left, right] = &maps.files;
+    let (Some(left), Some(right)) = (read(left)?, read(right)?) else {
+        config.notes.push(format!(
+            "Mura is off: the headset's maps {left:?} and {right:?} are not both beside its config; \
+             fetch them from the headset."
+        ));
+        return Ok(None);
+    };
+    Ok(Some(Mura {
+        scale: maps.scale,
+        offset: maps.offset,
+        weights: Mura::EQUAL_WEIGHTS,
+        black_code: black_clamp * 255.0,
+        left,
+        right,
+    }))
+}
+
+/// An eye that looks straight ahead from `x` metres right of the head's middle.
+fn beside(x: f64) -> [[f64; 4]; 3] {
+    [[1.0, 0.0, 0.0, x], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+}
+
+/// Whether a name from a headset can be trusted to name a file beside the config and nothing else.
+fn is_plain_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && name != "."
+        && !name.contains("..")
+        && !name.contains(|c: char| matches!(c, '/' | '\\') || c.is_control())
+}
