@@ -14,12 +14,9 @@ fn main() {
     write(&module, ShaderStage::Vertex, "cover", &[], &out.join("cover.spv"));
     for lens in 0..3 {
         for mura in 0..2 {
-            for sampling in 0..3 {
-                let overrides =
-                    [("LENS", f64::from(lens)), ("MURA", f64::from(mura)), ("SAMPLING", f64::from(sampling))];
-                let name = format!("composite_{lens}_{mura}_{sampling}.spv");
-                write(&module, ShaderStage::Fragment, "composite", &overrides, &out.join(name));
-            }
+            let overrides = [("LENS", f64::from(lens)), ("MURA", f64::from(mura))];
+            let name = format!("composite_{lens}_{mura}.spv");
+            write(&module, ShaderStage::Fragment, "composite", &overrides, &out.join(name));
         }
     }
 }
@@ -27,8 +24,9 @@ fn main() {
 fn parse(path: &Path) -> naga::Module {
     let source = std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
-    wgsl::parse_str(&source)
-        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&source, &path.display().to_string())))
+    wgsl::parse_str(&source).unwrap_or_else(|error| {
+        panic!("{}", error.emit_to_string_with_path(&source, &path.display().to_string()))
+    })
 }
 
 fn write(module: &naga::Module, stage: ShaderStage, entry: &str, overrides: &[(&str, f64)], out: &Path) {

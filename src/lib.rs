@@ -1,6 +1,7 @@
 //! Puts frames on a VR headset under Linux, exactly and on time, and always gives the display back.
 
 pub mod cli;
+pub mod compositor;
 pub mod error;
 pub mod headset;
 pub mod kms;

@@ -3,6 +3,8 @@
 //! Real data is not part of the project. `LEASEHOLD_HEADSETS` names the directory that has it; tests say so when it
 //! is absent.
 
+#![allow(clippy::disallowed_macros)] // a test that does not run says so where a person sees it
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;

@@ -61,7 +61,7 @@ impl Commands {
     pub fn run(&mut self, timeout: Span) -> Result<(), VulkanError> {
         let buffers = [self.raw];
         let submit = [vk::SubmitInfo::default().command_buffers(&buffers)];
-        // SAFETY (Host Synchronization): the queue is used by the thread that owns the compositor alone; the fence is
+        // SAFETY: host synchronisation: the queue is used by the thread that owns the compositor alone; the fence is
         // unsignalled because every run waits for and resets it.
         unsafe {
             self.device.raw.queue_submit(self.device.queue, &submit, self.fence).during("submit work")?;

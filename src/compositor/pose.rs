@@ -1,0 +1,49 @@
+//! Where the head looks.
+
+use glam::{DQuat, EulerRot};
+
+/// An orientation of the head. X is right, Y up, and it looks along negative Z.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pose {
+    /// The rotation from head to room, as a unit quaternion x, y, z, w.
+    pub orientation: [f64; 4],
+}
+
+impl Pose {
+    /// Straight ahead.
+    pub const AHEAD: Self = Self { orientation: [0.0, 0.0, 0.0, 1.0] };
+
+    /// Turned by so many degrees: yaw to the left, then pitch up, then roll with the left ear down, each about the
+    /// axis as the earlier ones left it.
+    pub fn from_degrees(yaw: f64, pitch: f64, roll: f64) -> Self {
+        let turn = DQuat::from_euler(EulerRot::YXZ, yaw.to_radians(), pitch.to_radians(), roll.to_radians());
+        Self { orientation: turn.to_array() }
+    }
+
+    /// The rotation that takes a direction seen from this pose to the same direction seen from `other`.
+    pub(super) fn seen_from(self, other: Self) -> DQuat {
+        let (own, other) = (DQuat::from_array(self.orientation), DQuat::from_array(other.orientation));
+        // For equal poses exactly no turn at all, so that an unturned picture is not resampled.
+        if own == other { DQuat::IDENTITY } else { other.inverse() * own }
+    }
+}
+
+impl Default for Pose {
+    fn default() -> Self {
+        Self::AHEAD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glam::DVec3;
+
+    #[test]
+    fn a_positive_yaw_turns_left() {
+        let left = Pose::from_degrees(90.0, 0.0, 0.0);
+        // What is straight ahead after turning left was at the left before.
+        let before = left.seen_from(Pose::AHEAD) * DVec3::NEG_Z;
+        assert!((before - DVec3::NEG_X).length() < 1e-12, "{before}");
+    }
+}
