@@ -2,9 +2,12 @@
 
 pub mod cli;
 pub mod compositor;
+pub mod display;
 pub mod error;
+pub mod files;
 pub mod headset;
 pub mod kms;
+pub mod pacing;
 pub mod thread;
 pub mod time;
 pub mod vulkan;

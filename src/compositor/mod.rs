@@ -2,11 +2,16 @@
 
 pub mod composite;
 pub mod eye_images;
+pub mod frames;
 pub mod mesh;
 pub mod pose;
+pub mod readback;
 pub mod reference;
+pub mod scanout;
 mod uniforms;
+pub mod vblank_loop;
 
 pub use composite::{Compositor, Options};
 pub use eye_images::{EyeImages, Pixels};
 pub use pose::Pose;
+pub use vblank_loop::{Limit, LoopPicture, PoseSource, Run, VblankLoop};

@@ -18,7 +18,7 @@ pub struct Image {
     width_px: u32,
     height_px: u32,
     /// Keeps alive what the image lies in, a mapped display buffer say. Dropped last.
-    _backing: Option<Box<dyn Send>>,
+    _backing: Option<Box<dyn Send + Sync>>,
 }
 
 /// Memory from elsewhere for an image to lie in, row by row.
@@ -87,7 +87,7 @@ impl Image {
         width_px: u32,
         height_px: u32,
         external: External,
-        backing: Box<dyn Send>,
+        backing: Box<dyn Send + Sync>,
     ) -> Result<Self, VulkanError> {
         let mut image = match external {
             External::Host { pointer, length } => {

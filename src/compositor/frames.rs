@@ -1,0 +1,198 @@
+//! Hands the app's frames to the vblank loop without either ever waiting for the other.
+//!
+//! Three slots of eye images: the app draws in one, the loop shows one, and the third lies between them holding the
+//! newest finished frame. Handing over is one atomic swap.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+
+use super::pose::Pose;
+use crate::kms::Vblank;
+use crate::time::{Instant, Span};
+
+/// How many pairs of eye images there are.
+pub const SLOTS: usize = 3;
+
+/// Set beside the slot between: its frame has not been shown yet.
+const FRESH: u8 = 0x80;
+
+#[derive(Debug, Default)]
+struct Shared {
+    between: AtomicU8,
+    /// The pose each slot was rendered from: bits of x, y, z, w. Written only by whoever owns the slot.
+    poses: [[AtomicU64; 4]; SLOTS],
+    submitted: AtomicU64,
+    late: AtomicU64,
+    next_vblank_ns: AtomicI64,
+    period_ns: AtomicI64,
+    ended: AtomicBool,
+}
+
+/// The app's end.
+#[derive(Debug)]
+pub struct FrameWriter {
+    shared: Arc<Shared>,
+    slot: u8,
+    deadline: Instant,
+}
+
+/// The loop's end.
+#[derive(Debug)]
+pub struct FrameReader {
+    shared: Arc<Shared>,
+    slot: u8,
+    any: bool,
+}
+
+/// Counts of the app's frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppTotals {
+    /// Frames handed over.
+    pub submitted: u64,
+    /// Frames handed over after the vblank they were begun for.
+    pub late: u64,
+}
+
+/// What the loop is to show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AppFrame {
+    /// Which slot holds its eye images.
+    pub slot: usize,
+    /// From where it was rendered.
+    pub pose: Pose,
+    /// Whether it has not been shown before.
+    pub fresh: bool,
+}
+
+/// Both ends of a new exchange.
+pub fn exchange() -> (FrameWriter, FrameReader) {
+    let shared = Arc::new(Shared { between: AtomicU8::new(1), ..Shared::default() });
+    let writer = FrameWriter { shared: shared.clone(), slot: 0, deadline: Instant::default() };
+    (writer, FrameReader { shared, slot: 2, any: false })
+}
+
+impl FrameWriter {
+    /// The slot to draw in.
+    pub fn slot(&self) -> usize {
+        self.slot.into()
+    }
+
+    /// The first vblank after `now` for which a frame can be begun, and which will show it one period later; the
+    /// app sleeps until then. `None` once the display is gone.
+    pub fn next_frame(&mut self, now: Instant) -> Option<Instant> {
+        if self.shared.ended.load(Ordering::Relaxed) {
+            return None;
+        }
+        let period = Span::from_ns(self.shared.period_ns.load(Ordering::Relaxed));
+        let mut begin = Instant::from_ns(self.shared.next_vblank_ns.load(Ordering::Relaxed));
+        if period <= Span::ZERO {
+            // Nothing is lit yet: the first frame is wanted at once.
+            self.deadline = Instant::from_ns(i64::MAX);
+            return Some(now);
+        }
+        if begin < now {
+            begin += period * ((now - begin).as_ns() / period.as_ns() + 1);
+        }
+        self.deadline = begin + period;
+        Some(begin)
+    }
+
+    /// Hands over the slot's images, rendered from `pose` and finished `now`.
+    pub fn submit(&mut self, pose: Pose, now: Instant) {
+        for (stored, part) in self.shared.poses[self.slot()].iter().zip(pose.orientation) {
+            stored.store(part.to_bits(), Ordering::Relaxed);
+        }
+        self.slot = self.shared.between.swap(self.slot | FRESH, Ordering::AcqRel) & !FRESH;
+        self.shared.submitted.fetch_add(1, Ordering::Relaxed);
+        if now > self.deadline {
+            self.shared.late.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl FrameReader {
+    /// The newest frame, again the last one where there is none newer; `None` before the app's first.
+    pub fn newest(&mut self) -> Option<AppFrame> {
+        let fresh = self.shared.between.load(Ordering::Relaxed) & FRESH != 0;
+        if fresh {
+            self.slot = self.shared.between.swap(self.slot, Ordering::AcqRel) & !FRESH;
+            self.any = true;
+        }
+        let slot = usize::from(self.slot);
+        let orientation =
+            std::array::from_fn(|part| f64::from_bits(self.shared.poses[slot][part].load(Ordering::Relaxed)));
+        self.any.then_some(AppFrame { slot, pose: Pose { orientation }, fresh })
+    }
+
+    /// Tells the app when the next vblank will be.
+    pub fn predict(&self, next: Vblank, period: Span) {
+        self.shared.next_vblank_ns.store(next.time.as_ns(), Ordering::Relaxed);
+        self.shared.period_ns.store(period.as_ns(), Ordering::Relaxed);
+    }
+
+    /// The app's frames so far.
+    pub fn totals(&self) -> AppTotals {
+        AppTotals {
+            submitted: self.shared.submitted.load(Ordering::Relaxed),
+            late: self.shared.late.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for FrameReader {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_newest_frame_is_shown_and_then_shown_again() {
+        let (mut writer, mut reader) = exchange();
+        assert_eq!(reader.newest(), None);
+        writer.submit(Pose::from_degrees(1.0, 0.0, 0.0), Instant::default());
+        let newest = Pose::from_degrees(2.0, 0.0, 0.0);
+        writer.submit(newest, Instant::default());
+        let first = reader.newest().unwrap();
+        assert_eq!((first.pose, first.fresh), (newest, true));
+        assert_eq!(reader.newest(), Some(AppFrame { fresh: false, ..first }));
+        assert_eq!(reader.totals(), AppTotals { submitted: 2, late: 2 });
+    }
+
+    #[test]
+    fn a_frame_is_late_after_the_vblank_it_was_begun_for() {
+        let (mut writer, reader) = exchange();
+        let at = Instant::from_ns;
+        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100));
+        assert_eq!(writer.next_frame(at(1_050)), Some(at(1_100)));
+        writer.submit(Pose::AHEAD, at(1_200));
+        assert_eq!(reader.totals().late, 0);
+        assert_eq!(writer.next_frame(at(1_200)), Some(at(1_300)));
+        writer.submit(Pose::AHEAD, at(1_401));
+        assert_eq!(reader.totals().late, 1);
+        drop(reader);
+        assert_eq!(writer.next_frame(at(1_500)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_slot_has_two_owners(submits in prop::collection::vec(any::<bool>(), 0..64)) {
+            let (mut writer, mut reader) = exchange();
+            for submit in submits {
+                if submit {
+                    writer.submit(Pose::AHEAD, Instant::default());
+                } else {
+                    reader.newest();
+                }
+                let between = writer.shared.between.load(Ordering::Relaxed) & !FRESH;
+                let mut owned = [writer.slot, reader.slot, between];
+                owned.sort_unstable();
+                prop_assert_eq!(owned, [0, 1, 2]);
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Pictures that Vulkan draws and a card scans out: the one place where `kms` and `vulkan` meet.
+//!
+//! Best first: the GPU's own scanout memory, shared as a dma-buf; display memory of the CPU that Vulkan draws in
+//! directly; and, where the driver can do neither, a copy.
+
+use std::sync::Arc;
+
+use crate::display::DisplayError;
+use crate::kms::Card;
+use crate::kms::buffer::{DumbBuffer, Framebuffer, GbmBuffer, PixelFormat};
+use crate::vulkan::image::External;
+use crate::vulkan::{Device, Image, VulkanError};
+
+use super::composite::vulkan_format;
+use super::readback::Readback;
+
+/// How pictures get from Vulkan to the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Drawn in the GPU's own scanout memory.
+    DmaBuf,
+    /// Drawn in display memory of the CPU.
+    HostMemory,
+    /// Drawn elsewhere and copied to display memory.
+    Copy,
+}
+
+impl Method {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DmaBuf => "dma-buf",
+            Self::HostMemory => "host-memory",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// A picture on both sides: a Vulkan target and a framebuffer.
+#[derive(Debug)]
+pub struct Picture {
+    // Before the target, whose memory it scans out.
+    framebuffer: Arc<Framebuffer>,
+    target: Arc<Image>,
+    copy: Option<(Readback, DumbBuffer)>,
+}
+
+impl Picture {
+    /// What Vulkan draws on.
+    pub fn target(&self) -> &Arc<Image> {
+        &self.target
+    }
+
+    /// What the card scans out.
+    pub fn framebuffer(&self) -> &Arc<Framebuffer> {
+        &self.framebuffer
+    }
+
+    /// Brings what was drawn to where it is scanned out, if that is another place.
+    pub fn finish(&mut self) -> Result<(), VulkanError> {
+        if let Some((readback, buffer)) = &mut self.copy {
+            let (pitch, row) = (buffer.pitch_bytes() as usize, self.target.width_px() as usize * 4);
+            let bytes = readback.bytes()?;
+            buffer.mapping_mut().copy_rows(pitch, bytes, row, row);
+        }
+        Ok(())
+    }
+}
+
+/// Pictures of one kind, and why they are not of a better one.
+#[derive(Debug)]
+pub struct Pictures {
+    /// The pictures.
+    pub pictures: Vec<Picture>,
+    /// How they get to the card.
+    pub method: Method,
+    /// A sentence for each better way that was refused.
+    pub refusals: Vec<String>,
+}
+
+impl Pictures {
+    /// Makes `count` pictures in the best way that works. With `only`, that way or none.
+    pub fn new(
+        device: &Arc<Device>,
+        card: &Arc<Card>,
+        width_px: u32,
+        height_px: u32,
+        format: PixelFormat,
+        count: usize,
+        only: Option<Method>,
+    ) -> Result<Self, DisplayError> {
+        let maker = Maker { device, card, width_px, height_px, format };
+        let mut refusals = Vec::new();
+        let ways = [Method::DmaBuf, Method::HostMemory, Method::Copy];
+        for method in ways.into_iter().filter(|&method| only.is_none_or(|only| only == method)) {
+            let pictures: Result<Vec<_>, _> = (0..count).map(|_| maker.make(method)).collect();
+            match pictures {
+                Ok(pictures) => return Ok(Self { pictures, method, refusals }),
+                Err(refusal) if method == *ways.last().expect("there are ways") || only.is_some() => {
+                    return Err(refusal);
+                }
+                Err(refusal) => refusals.push(format!("{}: {refusal}", method.name())),
+            }
+        }
+        unreachable!("the last way returns")
+    }
+}
+
+struct Maker<'a> {
+    device: &'a Arc<Device>,
+    card: &'a Arc<Card>,
+    width_px: u32,
+    height_px: u32,
+    format: PixelFormat,
+}
+
+impl Maker<'_> {
+    fn make(&self, method: Method) -> Result<Picture, DisplayError> {
+        match method {
+            Method::DmaBuf => self.dma_buf(),
+            Method::HostMemory => self.host_memory(),
+            Method::Copy => self.copy(),
+        }
+    }
+
+    fn dma_buf(&self) -> Result<Picture, DisplayError> {
+        if !self.device.capabilities().dma_buf {
+            return Err(self.lacks("import of dma-bufs (VK_EXT_external_memory_dma_buf)"));
+        }
+        let buffer = GbmBuffer::new(self.card, self.width_px, self.height_px, self.format)?;
+        let framebuffer = buffer.framebuffer()?;
+        let external = External::DmaBuf { fd: buffer.dma_buf()?, pitch_bytes: buffer.pitch_bytes() };
+        Ok(Picture {
+            framebuffer: Arc::new(framebuffer),
+            target: self.target_in(external, Box::new(buffer))?,
+            copy: None,
+        })
+    }
+
+    fn host_memory(&self) -> Result<Picture, DisplayError> {
+        let format = vulkan_format(self.format);
+        let Some(alignment) = self.device.capabilities().host_memory_alignment else {
+            return Err(self.lacks("import of CPU memory (VK_EXT_external_memory_host)"));
+        };
+        let Some(pitch) = Image::linear_pitch(self.device, format, self.width_px, self.height_px)? else {
+            return Err(self.lacks("drawing on pictures laid out row by row"));
+        };
+        // A buffer as wide as the driver's rows are long makes the card's pitch the driver's.
+        let buffer = DumbBuffer::new(self.card, (pitch / 4) as u32, self.height_px)?;
+        let (pointer, length) = (buffer.mapping().pointer(), buffer.mapping().length());
+        if u64::from(buffer.pitch_bytes()) != pitch {
+            return Err(self.lacks("a row pitch equal to the display's"));
+        }
+        if !(pointer as u64).is_multiple_of(alignment) || !(length as u64).is_multiple_of(alignment) {
+            return Err(self.lacks("import of CPU memory at the display's alignment"));
+        }
+        let framebuffer = buffer.framebuffer(self.width_px, self.height_px, self.format)?;
+        let target = self.target_in(External::Host { pointer, length }, Box::new(buffer))?;
+        Ok(Picture { framebuffer: Arc::new(framebuffer), target, copy: None })
+    }
+
+    fn copy(&self) -> Result<Picture, DisplayError> {
+        let target = Image::target(self.device, vulkan_format(self.format), self.width_px, self.height_px)?;
+        let target = Arc::new(target);
+        let buffer = DumbBuffer::new(self.card, self.width_px, self.height_px)?;
+        let framebuffer = buffer.framebuffer(self.width_px, self.height_px, self.format)?;
+        let readback = Readback::new(self.device, &target, self.format)?;
+        Ok(Picture { framebuffer: Arc::new(framebuffer), target, copy: Some((readback, buffer)) })
+    }
+
+    fn target_in(
+        &self,
+        external: External,
+        backing: Box<dyn Send + Sync>,
+    ) -> Result<Arc<Image>, VulkanError> {
+        let format = vulkan_format(self.format);
+        Image::target_in(self.device, format, self.width_px, self.height_px, external, backing).map(Arc::new)
+    }
+
+    fn lacks(&self, feature: &'static str) -> DisplayError {
+        DisplayError::Vulkan(VulkanError::Unsupported {
+            device: self.device.name().to_string(),
+            feature,
+            remedy: "a newer driver may have it",
+        })
+    }
+}

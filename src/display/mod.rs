@@ -1,0 +1,116 @@
+//! Where pictures are shown: a leased card, or a simulated panel.
+
+pub mod leased;
+pub mod simulated;
+
+use crate::error::{Class, Classified};
+use crate::kms::{KmsError, Vblank};
+use crate::time::{Instant, Span};
+use crate::vulkan::VulkanError;
+
+/// What a display is, fixed once it is lit.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// How it was come by: `wayland`, `seat`, `fd`, `simulated`.
+    pub source: &'static str,
+    /// The connector's name.
+    pub connector: String,
+    /// Width in pixels, both eyes.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// Refresh that the mode's numbers say.
+    pub nominal_hz: f64,
+    /// From one vblank to the next, by the mode's numbers.
+    pub period: Span,
+    /// From the first pixel of a frame to the end of its last visible line.
+    pub active_scanout: Span,
+    /// Where vblank times come from.
+    pub clock: Clock,
+    /// Ids of the objects that the lease holds; empty without a lease.
+    pub leased_objects: Vec<u32>,
+}
+
+/// Where vblank times come from, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The kernel's 64-bit count with nanoseconds.
+    CrtcSequence,
+    /// The stamps of flip events, 32 bits and microseconds.
+    FlipEvent,
+    /// A timer; no hardware says when.
+    Timer,
+}
+
+impl Clock {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CrtcSequence => "crtc-sequence",
+            Self::FlipEvent => "flip-event",
+            Self::Timer => "timer",
+        }
+    }
+}
+
+/// A display that shows one of a fixed set of pictures from each vblank on.
+pub trait Display: Send {
+    /// What it is.
+    fn description(&self) -> &Description;
+
+    /// Shows a picture from the next vblank on. The first call lights the display. One flip is under way at most:
+    /// [`wait_for_flip`](Self::wait_for_flip) comes between two calls.
+    fn show(&mut self, picture: usize) -> Result<(), DisplayError>;
+
+    /// Waits until the picture last given is the one shown; the vblank at which it came on. `None` at `until`.
+    fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError>;
+}
+
+/// A display that does not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum DisplayError {
+    /// The card refused something.
+    #[error(transparent)]
+    Kms(#[from] KmsError),
+    /// The GPU refused something.
+    #[error(transparent)]
+    Vulkan(#[from] VulkanError),
+    /// The lease is no more.
+    #[error("the lease on {connector} ended: {why}; start again to ask for it anew")]
+    LeaseLost {
+        /// The headset's connector.
+        connector: String,
+        /// What was seen.
+        why: String,
+    },
+    /// No flip for so long that something is wrong.
+    #[error("{connector} has not shown a new frame for {waited_ms} ms: the driver does not send flip events")]
+    NoFlip {
+        /// The headset's connector.
+        connector: String,
+        /// How long was waited.
+        waited_ms: i64,
+    },
+    /// No mode of the wanted size and rate.
+    #[error("{connector} has no mode {wanted}; it has {available}")]
+    NoMode {
+        /// The headset's connector.
+        connector: String,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        available: String,
+    },
+}
+
+impl Classified for DisplayError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Kms(error) => error.class(),
+            Self::Vulkan(error) => error.class(),
+            Self::LeaseLost { .. } => Class::LeaseLost,
+            Self::NoFlip { .. } => Class::DeviceLost,
+            Self::NoMode { .. } => Class::Config,
+        }
+    }
+}

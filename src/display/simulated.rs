@@ -1,0 +1,68 @@
+//! A panel that is not there: takes pictures at the vblanks of a clock of its own.
+
+use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
+
+use super::{Clock, Description, Display, DisplayError};
+use crate::kms::Vblank;
+use crate::time::{Instant, Span};
+
+/// A simulated display.
+#[derive(Debug)]
+pub struct SimulatedDisplay {
+    description: Description,
+    start: Instant,
+    pending: Option<Vblank>,
+}
+
+impl SimulatedDisplay {
+    /// A panel of this size whose vblanks begin at `start` and come `hz` times a second. The visible lines take
+    /// nine tenths of a period, as a Vive's nearly do.
+    pub fn new(width_px: u32, height_px: u32, hz: f64, start: Instant) -> Self {
+        let period = Span::from_secs_f64(1.0 / hz);
+        let description = Description {
+            source: "simulated",
+            connector: "simulated".to_string(),
+            width_px,
+            height_px,
+            nominal_hz: hz,
+            period,
+            active_scanout: period * 9 / 10,
+            clock: Clock::Timer,
+            leased_objects: Vec::new(),
+        };
+        Self { description, start, pending: None }
+    }
+
+    fn vblank_after(&self, time: Instant) -> Vblank {
+        let period = self.description.period;
+        let count = ((time - self.start).as_ns() / period.as_ns() + 1).max(0);
+        Vblank { sequence: count as u64, time: self.start + period * count }
+    }
+}
+
+impl Display for SimulatedDisplay {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn show(&mut self, _picture: usize) -> Result<(), DisplayError> {
+        self.pending = Some(self.vblank_after(Instant::now()));
+        Ok(())
+    }
+
+    fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError> {
+        let Some(vblank) = self.pending.filter(|vblank| vblank.time <= until) else { return Ok(None) };
+        sleep_until(vblank.time);
+        self.pending = None;
+        Ok(Some(vblank))
+    }
+}
+
+/// Sleeps until a point on the clock; through signals.
+pub fn sleep_until(time: Instant) {
+    crate::thread::count_system_call();
+    let spec = nix::sys::time::TimeSpec::new(time.as_ns() / 1_000_000_000, time.as_ns() % 1_000_000_000);
+    while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &spec)
+        == Err(nix::errno::Errno::EINTR)
+    {}
+}

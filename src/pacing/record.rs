@@ -1,0 +1,125 @@
+//! What happened to each frame, in records of fixed size.
+
+use super::miss::Cause;
+use crate::kms::Vblank;
+use crate::time::{Instant, Span};
+
+/// One frame's moments: wake, latch, submit, flip, photon, in that order, and what lies between.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frame {
+    /// Its number, from 0.
+    pub number: u64,
+    /// The vblank it was meant for.
+    pub target: Vblank,
+    /// When the loop meant to wake for it.
+    pub planned_wake: Instant,
+    /// When the loop woke.
+    pub wake: Instant,
+    /// When its pose was read.
+    pub latch: Instant,
+    /// When the GPU had drawn it.
+    pub drawn: Instant,
+    /// When it was handed to the display.
+    pub submit: Instant,
+    /// The vblank at which it came on.
+    pub flip: Vblank,
+    /// When its light left the panel.
+    pub photon: Instant,
+    /// Whether it shows the app's earlier frame once more.
+    pub rewarped: bool,
+}
+
+impl Frame {
+    /// How many vblanks went by between the one it was meant for and the one it made.
+    pub fn missed(&self) -> u64 {
+        self.flip.sequence.saturating_sub(self.target.sequence)
+    }
+
+    /// How long before its vblank it was handed over; negative when after.
+    pub fn margin(&self) -> Span {
+        self.target.time - self.submit
+    }
+}
+
+/// Counts frames and keeps the newest records. Allocates when made, never after.
+#[derive(Debug)]
+pub struct Recorder {
+    frames: Vec<Frame>,
+    capacity: usize,
+    totals: Totals,
+    last_flip: Option<Vblank>,
+}
+
+/// Counts over a whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Vblanks since the first frame came on.
+    pub vblanks: u64,
+    /// Frames that came on, after the first.
+    pub presented: u64,
+    /// Vblanks at which no new frame came on.
+    pub missed: u64,
+    /// Frames that showed an earlier app frame again.
+    pub rewarped: u64,
+    /// Missed vblanks by cause, in the order of [`Cause::ALL`].
+    pub causes: [u64; Cause::ALL.len()],
+}
+
+impl Recorder {
+    /// Keeps the newest `capacity` frames.
+    pub fn new(capacity: usize) -> Self {
+        let mut frames = Vec::new();
+        // Filled rather than reserved, so that no page is touched for the first time in the loop.
+        frames.resize(capacity, Frame::default());
+        Self { frames, capacity, totals: Totals::default(), last_flip: None }
+    }
+
+    /// Takes in a frame that came on.
+    pub fn add(&mut self, frame: &Frame) {
+        if let Some(last) = self.last_flip.replace(frame.flip) {
+            let vblanks = frame.flip.sequence.saturating_sub(last.sequence);
+            let missed = vblanks.saturating_sub(1);
+            let index = self.totals.presented as usize % self.capacity;
+            self.frames[index] = *frame;
+            self.totals.presented += 1;
+            self.totals.vblanks += vblanks;
+            self.totals.missed += missed;
+            if missed > 0 {
+                let cause = Cause::of(frame);
+                self.totals.causes[cause as usize] += missed;
+            }
+        }
+        self.totals.rewarped += u64::from(frame.rewarped);
+    }
+
+    /// The counts so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// The newest frames, in no order.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames[..self.capacity.min(self.totals.presented as usize)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vblanks_are_presented_or_missed() {
+        let mut recorder = Recorder::new(4);
+        let mut last = 100;
+        for sequence in [100u64, 101, 102, 105, 106, 107, 108, 109] {
+            let target = Vblank { sequence: last + 1, time: Instant::from_ns(1) };
+            let flip = Vblank { sequence, time: Instant::from_ns(1) };
+            recorder.add(&Frame { target, flip, submit: Instant::from_ns(2), ..Frame::default() });
+            last = sequence;
+        }
+        let totals = recorder.totals();
+        assert_eq!((totals.vblanks, totals.presented, totals.missed), (9, 7, 2));
+        assert_eq!(totals.causes.iter().sum::<u64>(), totals.missed);
+        assert_eq!(recorder.frames().len(), 4);
+    }
+}
