@@ -54,7 +54,7 @@ impl Clock {
 }
 
 /// A display that shows one of a fixed set of pictures from each vblank on.
-pub trait Display: Send {
+pub trait Display: std::fmt::Debug + Send {
     /// What it is.
     fn description(&self) -> &Description;
 
