@@ -4,5 +4,6 @@ pub mod cli;
 pub mod error;
 pub mod headset;
 pub mod kms;
+pub mod lease;
 pub mod thread;
 pub mod time;

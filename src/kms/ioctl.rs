@@ -8,7 +8,7 @@
 
 use std::mem::size_of;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use drm_ffi::{
@@ -17,6 +17,7 @@ use drm_ffi::{
     drm_mode_modeinfo, drm_mode_obj_get_properties,
 };
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::commit::Request;
@@ -224,6 +225,24 @@ pub(super) fn queue_sequence(
     let mut argument = drm_crtc_queue_sequence { crtc_id: crtc.raw(), flags, sequence, user_data };
     call(fd, raw::queue_sequence, &mut argument)?;
     Ok(argument.sequence)
+}
+
+/// Takes over an fd that this process was started with, by its number. An fd that crossed an exec is not
+/// close-on-exec, and all that this program opens itself is; so one that is belongs to somebody here and is refused.
+/// The fd is made close-on-exec, so that it cannot be taken twice.
+pub(super) fn take_inherited(number: i32) -> nix::Result<OwnedFd> {
+    if number < 3 {
+        return Err(Errno::EBADF); // stdin, stdout and stderr belong to the standard library
+    }
+    // SAFETY: the borrow lasts for the two fcntl calls below, and a number that is no open fd is answered EBADF.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    let flags = FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD)?);
+    if flags.contains(FdFlag::FD_CLOEXEC) {
+        return Err(Errno::EBADF);
+    }
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: the fd is open and, not being close-on-exec, owned by no object of this program, as said above.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Memory of a card mapped into this process.
