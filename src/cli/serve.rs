@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,6 +13,7 @@ use nix::unistd::{User, geteuid};
 use super::Failure;
 use crate::error::Class;
 use crate::kms::{Card, KmsError};
+use crate::lease::request::seat;
 use crate::lease::server::Server;
 use crate::lease::service::{Report, Service, Terms};
 
@@ -54,13 +55,15 @@ enum OnEnd {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     refuse_what_is_to_come(arguments)?;
     let allow_uids = allowed(&arguments.allow_uid)?;
-    let card = open_card(arguments.card.as_deref())?;
-    become_master(&card)?;
-    card.enable_atomic()?;
+    let path = match &arguments.card {
+        Some(path) => path.clone(),
+        None => first_card()?,
+    };
+    let card = seat::own(&path)?;
     // Before the socket exists, so that no signal comes between the two and leaves the socket behind.
     let signals = ending_signals()?;
     let shared = allow_uids.iter().any(|&uid| uid != geteuid().as_raw());
-    let server = Server::bind(&arguments.socket, PathBuf::from(card.name()), shared)?;
+    let server = Server::bind(&arguments.socket, path, shared)?;
     let terms = Terms { offer: arguments.offer.clone(), allow_uids };
     let mut service = Service::start(card, server, terms)?;
     publish(&mut service, arguments.json);
@@ -106,33 +109,17 @@ fn allowed(names: &[String]) -> Result<Vec<u32>, Failure> {
         .collect()
 }
 
-fn open_card(path: Option<&Path>) -> Result<Card, KmsError> {
-    if let Some(path) = path {
-        return Card::open(path);
-    }
-    let mut last = KmsError::NoCard;
+/// The first card that has connectors: some only compute.
+fn first_card() -> Result<PathBuf, KmsError> {
+    let mut refused = KmsError::NoCard;
     for path in Card::paths()? {
-        match Card::open(&path).and_then(|card| Ok((card.connectors()?, card))) {
-            Ok((connectors, card)) if !connectors.is_empty() => return Ok(card),
-            // A card that only computes, or none that this user may open.
+        match Card::open(&path).and_then(|card| card.connectors()) {
+            Ok(connectors) if !connectors.is_empty() => return Ok(path),
             Ok(_) => {}
-            Err(error) => last = error,
+            Err(error) => refused = error,
         }
     }
-    Err(last)
-}
-
-fn become_master(card: &Card) -> Result<(), Failure> {
-    if card.is_master() {
-        return Ok(());
-    }
-    card.become_master().map_err(|error| {
-        let card = card.name();
-        Failure::new(
-            Class::Config,
-            format!("{error}. Only one program can own {card}: run serve where no desktop session does, or lease from the desktop"),
-        )
-    })
+    Err(refused)
 }
 
 fn ending_signals() -> Result<SignalFd, Failure> {

@@ -13,8 +13,8 @@ use std::ptr::NonNull;
 
 use drm_ffi::{
     drm_crtc_get_sequence, drm_crtc_queue_sequence, drm_mode_atomic, drm_mode_card_res,
-    drm_mode_get_connector, drm_mode_get_lease, drm_mode_get_plane_res, drm_mode_list_lessees,
-    drm_mode_modeinfo, drm_mode_obj_get_properties,
+    drm_mode_get_connector, drm_mode_get_lease, drm_mode_get_plane_res, drm_mode_get_property,
+    drm_mode_list_lessees, drm_mode_modeinfo, drm_mode_obj_get_properties,
 };
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -28,6 +28,7 @@ mod raw {
     use super::*;
     nix::ioctl_readwrite!(get_resources, b'd', 0xA0, drm_mode_card_res);
     nix::ioctl_readwrite!(get_connector, b'd', 0xA7, drm_mode_get_connector);
+    nix::ioctl_readwrite!(get_property, b'd', 0xAA, drm_mode_get_property);
     nix::ioctl_readwrite!(get_plane_resources, b'd', 0xB5, drm_mode_get_plane_res);
     nix::ioctl_readwrite!(get_properties, b'd', 0xB9, drm_mode_obj_get_properties);
     nix::ioctl_readwrite!(atomic, b'd', 0xBC, drm_mode_atomic);
@@ -185,6 +186,13 @@ pub(super) fn get_properties(fd: BorrowedFd<'_>, object: ObjectId) -> nix::Resul
         }
         count = argument.count_props;
     }
+}
+
+/// A property's name. Its values are not asked for (drm-ffi asks with a count and no room, which is `EFAULT`).
+pub(super) fn property_name(fd: BorrowedFd<'_>, property: u32) -> nix::Result<String> {
+    let mut argument = drm_mode_get_property { prop_id: property, ..Default::default() };
+    call(fd, raw::get_property, &mut argument)?;
+    Ok(argument.name.iter().take_while(|&&c| c != 0).map(|&c| char::from(c as u8)).collect())
 }
 
 /// `DRM_IOCTL_MODE_ATOMIC`. `user_data` comes back in the flip event (drm-rs always sends 0).

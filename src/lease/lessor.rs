@@ -107,7 +107,7 @@ pub enum Action {
         /// Why it is refused.
         reason: Denial,
     },
-    /// End the lease in the kernel, which may have ended it already.
+    /// End the lease in the kernel, which may have ended it already. Left out where the kernel must have.
     Revoke(LesseeId),
     /// Tell the client that its lease is over.
     Finish(RequestId),
@@ -335,6 +335,11 @@ impl Lessor {
     }
 
     fn created(&mut self, request: RequestId, lessee: LesseeId, actions: &mut Vec<Action>) {
+        // The kernel gives a lessee's number again as soon as the last one to bear it is gone. To revoke by it now
+        // would hit the new one.
+        let bore_it = |lease: &Lease| lease.request != request && lease.lessee == Some(lessee);
+        self.end_where(Cause::Closed, bore_it, actions);
+        actions.retain(|action| *action != Action::Revoke(lessee));
         let Some(lease) = self.leases.iter_mut().find(|lease| lease.request == request) else {
             // The client went away while the kernel made it.
             actions.push(Action::Revoke(lessee));

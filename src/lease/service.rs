@@ -171,7 +171,8 @@ impl Service {
             .connectors()?
             .into_iter()
             // One that vanishes between the two calls (DisplayPort daisy chains do) is as good as unplugged.
-            .filter_map(|id| Connector::read(&self.card, id, true).ok())
+            .map(|id| Connector::read(&self.card, id, true))
+            .filter_map(|read| read.inspect_err(|error| tracing::warn!("{error}")).ok())
             .collect();
         let seen = self.survey(&connectors);
         self.handle(Event::Seen(seen), noticed);

@@ -136,7 +136,7 @@ fn a_client_that_left_while_the_kernel_worked_gets_nothing() {
 enum Step {
     See(Vec<(bool, bool, Option<u32>)>),
     Request { client: u64, offers: Vec<usize>, stale: bool, permitted: bool },
-    Answer { made: bool },
+    Answer { made: bool, reuse: bool },
     Return(usize),
     HangUp(u64),
     KernelEnds(usize),
@@ -149,7 +149,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => prop::collection::vec(head, 0..4).prop_map(Step::See),
         5 => (0u64..3, prop::collection::vec(0usize..4, 1..3), any::<bool>(), prop::bool::weighted(0.9))
             .prop_map(|(client, offers, stale, permitted)| Step::Request { client, offers, stale, permitted }),
-        5 => prop::bool::weighted(0.8).prop_map(|made| Step::Answer { made }),
+        5 => (prop::bool::weighted(0.8), prop::bool::weighted(0.2))
+            .prop_map(|(made, reuse)| Step::Answer { made, reuse }),
         2 => any::<usize>().prop_map(Step::Return),
         1 => (0u64..3).prop_map(Step::HangUp),
         2 => any::<usize>().prop_map(Step::KernelEnds),
@@ -163,10 +164,12 @@ struct World {
     offered: BTreeMap<OfferId, ConnectorId>,
     ever_offered: Vec<OfferId>,
     asked: Vec<(RequestId, Vec<Pipeline>)>,
-    live: BTreeMap<LesseeId, (Holding, Vec<Pipeline>)>,
-    revoked: BTreeSet<LesseeId>,
-    ended: BTreeSet<LesseeId>,
-    made: BTreeMap<LesseeId, Vec<Pipeline>>,
+    /// What the kernel made, and what of it lives in the kernel.
+    made: BTreeMap<RequestId, Vec<Pipeline>>,
+    in_kernel: BTreeMap<LesseeId, RequestId>,
+    /// Granted and not reported as ended.
+    live: BTreeMap<RequestId, Holding>,
+    ended: BTreeSet<RequestId>,
     answered: BTreeSet<RequestId>,
     last_lessee: u32,
     last_request: u64,
@@ -201,18 +204,24 @@ impl World {
                     permitted,
                 }
             }
-            Step::Answer { made: true } => {
+            Step::Answer { made: true, reuse } => {
                 let (request, pipelines) = self.asked.pop()?;
-                self.last_lessee += 1;
-                self.made.insert(lessee(self.last_lessee), pipelines);
-                Event::Created { request, lessee: lessee(self.last_lessee) }
+                let lessee = if reuse { self.dead_number(&pipelines) } else { None };
+                let lessee = lessee.unwrap_or_else(|| {
+                    self.last_lessee += 1;
+                    LesseeId::new(self.last_lessee).unwrap()
+                });
+                self.made.insert(request, pipelines);
+                self.in_kernel.insert(lessee, request);
+                Event::Created { request, lessee }
             }
-            Step::Answer { made: false } => Event::NotCreated { request: self.asked.pop()?.0 },
+            Step::Answer { made: false, .. } => Event::NotCreated { request: self.asked.pop()?.0 },
             Step::Return(n) => Event::Returned { request: self.nth(n)?.request },
             Step::HangUp(client) => Event::HungUp { client: ClientId(client) },
             Step::KernelEnds(n) => {
                 let gone = self.nth(n)?.lessee;
-                Event::Lessees(self.live.keys().copied().filter(|&live| live != gone).collect())
+                self.in_kernel.remove(&gone);
+                Event::Lessees(self.in_kernel.keys().copied().collect())
             }
             Step::Shutdown => {
                 self.shut_down = true;
@@ -222,7 +231,13 @@ impl World {
     }
 
     fn nth(&self, n: usize) -> Option<&Holding> {
-        self.live.values().nth(n % self.live.len().max(1)).map(|(holding, _)| holding)
+        self.live.values().nth(n % self.live.len().max(1))
+    }
+
+    /// Lets a lease die unnoticed, so that the kernel gives its number to the next.
+    fn dead_number(&self, next: &[Pipeline]) -> Option<LesseeId> {
+        let apart = |holding: &&Holding| !overlap(&self.made[&holding.request], next);
+        self.live.values().find(apart).map(|holding| holding.lessee)
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -244,40 +259,44 @@ impl World {
             Action::CreateLease { request, pipelines } => self.asked.push((request, pipelines)),
             Action::Grant(holding) => {
                 assert!(self.answered.insert(holding.request), "answered twice");
-                let pipelines = self.made[&holding.lessee].clone();
-                self.live.insert(holding.lessee, (holding, pipelines));
+                self.live.insert(holding.request, holding);
             }
             Action::Deny { request, .. } => assert!(self.answered.insert(request), "answered twice"),
-            Action::Revoke(lessee) => assert!(self.revoked.insert(lessee), "revoked twice"),
+            Action::Revoke(lessee) => {
+                self.in_kernel.remove(&lessee);
+            }
             Action::Finish(_) => {}
             Action::TurnOff(pipeline) => {
-                let touched = |(holding, held): &(Holding, Vec<Pipeline>)| {
-                    !self.revoked.contains(&holding.lessee)
-                        && held.iter().any(|held| held.overlaps(&pipeline))
-                };
-                assert!(!self.live.values().any(touched), "committed to what is leased");
+                let touched = |request| overlap(&self.made[request], std::slice::from_ref(&pipeline));
+                assert!(!self.in_kernel.values().any(touched), "committed to what is leased");
             }
             Action::Ended(holding, _) => {
-                assert!(self.revoked.contains(&holding.lessee), "ended but not revoked");
-                assert!(self.ended.insert(holding.lessee), "ended twice");
-                assert!(self.live.remove(&holding.lessee).is_some(), "ended but never granted");
+                let lives = self.in_kernel.values().any(|&request| request == holding.request);
+                assert!(!lives, "ended but not revoked");
+                assert!(self.ended.insert(holding.request), "ended twice");
+                assert!(self.live.remove(&holding.request).is_some(), "ended but never granted");
             }
         }
     }
 
     fn check(&self, lessor: &Lessor) {
-        let held: Vec<&Pipeline> = self.live.values().flat_map(|(_, pipelines)| pipelines).collect();
+        let held: Vec<&Pipeline> = self.live.keys().flat_map(|request| &self.made[request]).collect();
         for (index, one) in held.iter().enumerate() {
             assert!(!self.offered.values().any(|&offered| offered == one.connector), "offered while leased");
             assert!(!held[index + 1..].iter().any(|other| other.overlaps(one)), "an object in two leases");
         }
-        for lessee in &self.revoked {
-            assert!(!self.live.contains_key(lessee), "revoked without an end");
+        for request in self.live.keys() {
+            assert!(self.in_kernel.values().any(|known| known == request), "a lease ended without a report");
         }
+        assert_eq!(self.in_kernel.len(), self.live.len(), "a lease that nobody holds");
         let offers: BTreeMap<_, _> =
             lessor.offers().into_iter().map(|offer| (offer.id, offer.connector)).collect();
         assert_eq!(offers, self.offered, "what new clients are told differs from what old ones were");
     }
+}
+
+fn overlap(some: &[Pipeline], others: &[Pipeline]) -> bool {
+    some.iter().any(|one| others.iter().any(|other| one.overlaps(other)))
 }
 
 proptest! {

@@ -148,8 +148,8 @@ pub enum RequestError {
     },
     /// The card has another master.
     #[error(
-        "{card} is held by another program{holders}: end that session (or stop its service), \
-         or lease from it with --from wayland"
+        "{card} belongs to another program{holders}, and only one can set its modes: \
+         end that session or service, or lease from it over Wayland"
     )]
     Held {
         /// The card.

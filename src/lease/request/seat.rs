@@ -25,12 +25,18 @@ pub fn open(card: Option<&Path>, connector: Option<&str>) -> Result<Lease, Reque
     Err(refused)
 }
 
-fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError> {
-    let card = Card::open(path)?;
-    if !card.is_master() && card.become_master().is_err() {
-        return Err(RequestError::Held { card: path.display().to_string(), holders: holders(path) });
+/// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
+pub fn own(card: &Path) -> Result<Card, RequestError> {
+    let owned = Card::open(card)?;
+    if !owned.is_master() && owned.become_master().is_err() {
+        return Err(RequestError::Held { card: card.display().to_string(), holders: holders(card) });
     }
-    card.enable_atomic()?;
+    owned.enable_atomic()?;
+    Ok(owned)
+}
+
+fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError> {
+    let card = own(path)?;
     let (pipeline, connector_name) = headset_of(&card, connector)?;
     Ok(Lease {
         card: Arc::new(card),
@@ -44,20 +50,20 @@ fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError>
 /// The programs that have `path` open, in parentheses; nothing where that is not for this user to see. One of them is
 /// the master: the kernel tells which only to root, in debugfs.
 fn holders(path: &Path) -> String {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut names: Vec<String> = processes
-        .filter(|process| process.file_name().is_some_and(|name| *name != *std::process::id().to_string()))
-        .filter(|process| has_open(process, path))
-        .filter_map(|process| {
-            let name = std::fs::read_to_string(process.join("comm")).ok()?;
-            Some(format!("{} {}", name.trim_end(), process.file_name()?.display()))
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|&pid| pid != std::process::id() && has_open(pid, path))
+        .filter_map(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            Some(format!("{} {pid}", name.trim_end()))
         })
         .collect();
     names.sort();
     if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
 
-fn has_open(process: &Path, path: &Path) -> bool {
-    let fds = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+fn has_open(pid: u32, path: &Path) -> bool {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     fds.map(|entry| std::fs::read_link(entry.path())).any(|link| link.is_ok_and(|link: PathBuf| link == path))
 }
