@@ -2,12 +2,15 @@
 
 pub mod cli;
 pub mod compositor;
+pub mod demo;
 pub mod display;
 pub mod error;
 pub mod files;
 pub mod headset;
 pub mod kms;
+pub mod lease;
 pub mod pacing;
+pub mod report;
 pub mod thread;
 pub mod time;
 pub mod vulkan;

@@ -1,12 +1,167 @@
 //! `leasehold serve`: owns a card and leases its headsets out.
 
-use super::Failure;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 
-/// Own a card as DRM master and lease its headsets out over Wayland
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{User, geteuid};
+
+use super::Failure;
+use crate::error::Class;
+use crate::kms::{Card, KmsError};
+use crate::lease::request::seat;
+use crate::lease::server::Server;
+use crate::lease::service::{Report, Service, Terms};
+
+/// Own a card as DRM master and lease its headsets out over Wayland; no window system needed
+///
+/// Runs until SIGTERM or SIGINT, then ends all leases, turns their panels off and gives the card back.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// The card [default: the first with a connector]
+    #[arg(long, value_name = "PATH")]
+    card: Option<PathBuf>,
+    /// The Wayland socket's name in $XDG_RUNTIME_DIR
+    #[arg(long, value_name = "NAME", default_value = "leasehold-0")]
+    socket: String,
+    /// Offer this connector even if the kernel does not call it non-desktop; repeatable
+    #[arg(long, value_name = "CONNECTOR")]
+    offer: Vec<String>,
+    /// Who may have a lease; repeatable [default: the user that runs this]
+    #[arg(long, value_name = "UID|NAME")]
+    allow_uid: Vec<String>,
+    /// What a headset shows once its lease has ended
+    #[arg(long, value_name = "off|black", default_value = "off", hide = true)]
+    on_end: OnEnd,
+    /// End a lease whose holder has shown no new frame for so long
+    #[arg(long, value_name = "MS", hide = true)]
+    watchdog: Option<u64>,
+    /// Print one JSON object a line for each event
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnEnd {
+    Off,
+    Black,
+}
 
 /// Serves until a signal ends it.
-pub fn run(_arguments: &Arguments) -> Result<(), Failure> {
-    Err(Failure::config("serve is not there yet"))
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_what_is_to_come(arguments)?;
+    let allow_uids = allowed(&arguments.allow_uid)?;
+    let path = match &arguments.card {
+        Some(path) => path.clone(),
+        None => first_card()?,
+    };
+    let card = seat::own(&path)?;
+    // Before the socket exists, so that no signal comes between the two and leaves the socket behind.
+    let signals = ending_signals()?;
+    let shared = allow_uids.iter().any(|&uid| uid != geteuid().as_raw());
+    let server = Server::bind(&arguments.socket, path, shared)?;
+    let terms = Terms { offer: arguments.offer.clone(), allow_uids };
+    let mut service = Service::start(card, server, terms)?;
+    publish(&mut service, arguments.json);
+    while !wait(&service, &signals)? {
+        service.dispatch();
+        publish(&mut service, arguments.json);
+    }
+    service.shut_down();
+    publish(&mut service, arguments.json);
+    Ok(())
+}
+
+fn refuse_what_is_to_come(arguments: &Arguments) -> Result<(), Failure> {
+    let cannot = |option| Failure::config(format!("this version of serve cannot {option} yet: leave it out"));
+    if arguments.on_end == OnEnd::Black {
+        return Err(cannot("do --on-end black"));
+    }
+    match arguments.watchdog {
+        Some(_) => Err(cannot("do --watchdog")),
+        None => Ok(()),
+    }
+}
+
+/// The users that `names` stand for; the one that runs this where there are none.
+fn allowed(names: &[String]) -> Result<Vec<u32>, Failure> {
+    if names.is_empty() {
+        return Ok(vec![geteuid().as_raw()]);
+    }
+    let unknown = |name: &str| {
+        Failure::config(format!(
+            "--allow-uid '{name}' is no user here: give a number or a name 'getent passwd' knows"
+        ))
+    };
+    names
+        .iter()
+        .map(|name| match name.parse() {
+            Ok(uid) => Ok(uid),
+            Err(_) => {
+                let user = User::from_name(name).ok().flatten();
+                user.map(|user| user.uid.as_raw()).ok_or_else(|| unknown(name))
+            }
+        })
+        .collect()
+}
+
+/// The first card that has connectors: some only compute.
+fn first_card() -> Result<PathBuf, KmsError> {
+    let mut refused = KmsError::NoCard;
+    for path in Card::paths()? {
+        match Card::open(&path).and_then(|card| card.connectors()) {
+            Ok(connectors) if !connectors.is_empty() => return Ok(path),
+            Ok(_) => {}
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+fn ending_signals() -> Result<SignalFd, Failure> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    set.add(Signal::SIGINT);
+    let refused =
+        |errno: Errno| Failure::new(Class::Bug, format!("could not wait for signals: {}", errno.desc()));
+    set.thread_block().map_err(refused)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refused)
+}
+
+/// Waits for something to do; whether that is to end.
+fn wait(service: &Service, signals: &SignalFd) -> Result<bool, Failure> {
+    let mut fds: Vec<PollFd<'_>> = service
+        .fds()
+        .into_iter()
+        .chain([signals.as_fd()])
+        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+        .collect();
+    match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) => Ok(fds.last().and_then(PollFd::any).unwrap_or(false)),
+        Err(Errno::EINTR) => Ok(false),
+        Err(errno) => Err(Failure::new(Class::Bug, format!("could not wait for events: {}", errno.desc()))),
+    }
+}
+
+fn publish(service: &mut Service, json: bool) {
+    for report in service.take_reports() {
+        tracing::info!("{report}");
+        if json {
+            print_line(&report);
+        }
+    }
+}
+
+/// One line on stdout. Whoever read it may be gone; the leases are not theirs to end.
+fn print_line(report: &Report) {
+    let written = serde_json::to_string(report)
+        .map_err(std::io::Error::from)
+        .and_then(|line| writeln!(std::io::stdout(), "{line}"));
+    if let Err(error) = written {
+        tracing::debug!(%error, "nobody reads the events");
+    }
 }

@@ -53,6 +53,13 @@ impl Card {
         Ok(Self { fd, name })
     }
 
+    /// Takes over a lease or card that this process was started with, by its fd's number. `EBADF` where it was not.
+    pub fn inherit(number: i32) -> Result<Self, KmsError> {
+        let name = format!("fd {number}");
+        let fd = ioctl::take_inherited(number).map_err(|errno| KmsError::call("take over", &name, errno))?;
+        Self::from_fd(fd, name)
+    }
+
     /// The card nodes of this machine, in order.
     pub fn paths() -> Result<Vec<PathBuf>, KmsError> {
         let mut paths: Vec<PathBuf> = std::fs::read_dir("/dev/dri")

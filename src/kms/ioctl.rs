@@ -8,15 +8,16 @@
 
 use std::mem::size_of;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use drm_ffi::{
     drm_crtc_get_sequence, drm_crtc_queue_sequence, drm_mode_atomic, drm_mode_card_res,
-    drm_mode_get_connector, drm_mode_get_lease, drm_mode_get_plane_res, drm_mode_list_lessees,
-    drm_mode_modeinfo, drm_mode_obj_get_properties,
+    drm_mode_get_connector, drm_mode_get_lease, drm_mode_get_plane_res, drm_mode_get_property,
+    drm_mode_list_lessees, drm_mode_modeinfo, drm_mode_obj_get_properties,
 };
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::commit::Request;
@@ -27,6 +28,7 @@ mod raw {
     use super::*;
     nix::ioctl_readwrite!(get_resources, b'd', 0xA0, drm_mode_card_res);
     nix::ioctl_readwrite!(get_connector, b'd', 0xA7, drm_mode_get_connector);
+    nix::ioctl_readwrite!(get_property, b'd', 0xAA, drm_mode_get_property);
     nix::ioctl_readwrite!(get_plane_resources, b'd', 0xB5, drm_mode_get_plane_res);
     nix::ioctl_readwrite!(get_properties, b'd', 0xB9, drm_mode_obj_get_properties);
     nix::ioctl_readwrite!(atomic, b'd', 0xBC, drm_mode_atomic);
@@ -186,6 +188,13 @@ pub(super) fn get_properties(fd: BorrowedFd<'_>, object: ObjectId) -> nix::Resul
     }
 }
 
+/// A property's name. Its values are not asked for (drm-ffi asks with a count and no room, which is `EFAULT`).
+pub(super) fn property_name(fd: BorrowedFd<'_>, property: u32) -> nix::Result<String> {
+    let mut argument = drm_mode_get_property { prop_id: property, ..Default::default() };
+    call(fd, raw::get_property, &mut argument)?;
+    Ok(argument.name.iter().take_while(|&&c| c != 0).map(|&c| char::from(c as u8)).collect())
+}
+
 /// `DRM_IOCTL_MODE_ATOMIC`. `user_data` comes back in the flip event (drm-rs always sends 0).
 pub(super) fn atomic_commit(
     fd: BorrowedFd<'_>,
@@ -224,6 +233,24 @@ pub(super) fn queue_sequence(
     let mut argument = drm_crtc_queue_sequence { crtc_id: crtc.raw(), flags, sequence, user_data };
     call(fd, raw::queue_sequence, &mut argument)?;
     Ok(argument.sequence)
+}
+
+/// Takes over an fd that this process was started with, by its number. An fd that crossed an exec is not
+/// close-on-exec, and all that this program opens itself is; so one that is belongs to somebody here and is refused.
+/// The fd is made close-on-exec, so that it cannot be taken twice.
+pub(super) fn take_inherited(number: i32) -> nix::Result<OwnedFd> {
+    if number < 3 {
+        return Err(Errno::EBADF); // stdin, stdout and stderr belong to the standard library
+    }
+    // SAFETY: the borrow lasts for the two fcntl calls below, and a number that is no open fd is answered EBADF.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    let flags = FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD)?);
+    if flags.contains(FdFlag::FD_CLOEXEC) {
+        return Err(Errno::EBADF);
+    }
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: the fd is open and, not being close-on-exec, owned by no object of this program, as said above.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Memory of a card mapped into this process.

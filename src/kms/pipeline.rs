@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::buffer::{Framebuffer, ModeBlob};
 use super::card::Card;
 use super::commit::Request;
+use super::connector::Connector;
 use super::error::KmsError;
 use super::ids::{ConnectorId, CrtcId, ObjectId, PlaneId, PropertyId};
 use super::mode::Mode;
@@ -25,32 +26,35 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Finds a free CRTC for a connector, its primary plane, and the overlay planes that are its alone. CRTCs for
-    /// which `taken` is true are left alone, as are those that drive another connector now.
+    /// Finds a free CRTC for a connector, its primary plane, and the overlay planes that are its alone. CRTCs and
+    /// planes for which `taken` is true are left alone. The CRTC that drives the connector now comes first: taking
+    /// another would leave its old one to whoever holds that.
     pub fn find(
         card: &Card,
-        connector: ConnectorId,
-        possible_crtcs: u32,
-        mut taken: impl FnMut(CrtcId) -> bool,
+        connector: &Connector,
+        taken: impl Fn(ObjectId) -> bool,
     ) -> Result<Self, KmsError> {
-        let crtcs = card.crtcs()?;
         let planes: Vec<Plane> =
             card.planes()?.into_iter().map(|id| Plane::read(card, id)).collect::<Result<_, _>>()?;
-        for (index, &crtc) in crtcs.iter().enumerate() {
-            let bit = 1 << index;
-            if possible_crtcs & bit == 0 || taken(crtc) {
+        let mut crtcs: Vec<(CrtcId, u32)> = card.crtcs()?.into_iter().zip((0..32).map(|n| 1 << n)).collect();
+        crtcs.sort_by_key(|&(crtc, _)| connector.crtc != Some(crtc));
+        for (crtc, bit) in crtcs {
+            if connector.possible_crtcs & bit == 0 || taken(crtc.into()) {
                 continue;
             }
-            let fits =
-                |plane: &&Plane| plane.possible_crtcs & bit != 0 && plane.crtc.is_none_or(|on| on == crtc);
-            let primary = planes.iter().filter(fits).find(|plane| plane.kind == PlaneKind::Primary);
+            let free = |plane: &&Plane| !taken(plane.id.into()) && plane.crtc.is_none_or(|on| on == crtc);
+            let primary = planes
+                .iter()
+                .filter(|plane| plane.kind == PlaneKind::Primary && plane.possible_crtcs & bit != 0)
+                .find(free);
             let Some(primary) = primary else { continue };
             let overlays = planes
                 .iter()
                 .filter(|plane| plane.kind == PlaneKind::Overlay && plane.possible_crtcs == bit)
+                .filter(free)
                 .map(|plane| plane.id)
                 .collect();
-            return Ok(Self { connector, crtc, primary: primary.id, overlays });
+            return Ok(Self { connector: connector.id, crtc, primary: primary.id, overlays });
         }
         Err(KmsError::Missing {
             place: card.name().to_string(),
@@ -64,6 +68,12 @@ impl Pipeline {
         let mut objects = vec![self.connector.into(), self.crtc.into(), self.primary.into()];
         objects.extend(self.overlays.iter().map(|&plane| ObjectId::from(plane)));
         objects
+    }
+
+    /// Whether any object is in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let theirs = other.objects();
+        self.objects().iter().any(|object| theirs.contains(object))
     }
 
     /// A commit that turns the display and its planes off.

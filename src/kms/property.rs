@@ -21,9 +21,8 @@ impl Properties {
         let mut entries = Vec::with_capacity(pairs.len());
         for (raw, value) in pairs {
             let Some(id) = PropertyId::new(raw) else { continue };
-            let info = drm_ffi::mode::get_property(card.as_fd(), raw, None, None)
-                .map_err(|error| KmsError::io("read the name of", id, error))?;
-            let name = info.name.iter().take_while(|&&c| c != 0).map(|&c| char::from(c as u8)).collect();
+            let name = ioctl::property_name(card.as_fd(), raw)
+                .map_err(|errno| KmsError::call("read the name of", id, errno))?;
             entries.push((name, id, value));
         }
         Ok(Self { object: object.to_string(), entries })

@@ -1,0 +1,69 @@
+//! The headset of a card that nobody else drives: this process becomes its master and takes the pipeline itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Keeper, Lease, RequestError, Source, headset_of};
+use crate::kms::{Card, KmsError};
+
+/// Opens `card` (else each in turn) and takes the headset on `connector` (else the only one).
+pub fn open(card: Option<&Path>, connector: Option<&str>) -> Result<Lease, RequestError> {
+    if let Some(path) = card {
+        return open_one(path, connector);
+    }
+    let paths = Card::paths().map_err(|error| match error {
+        KmsError::NoCard => RequestError::NoCard,
+        other => other.into(),
+    })?;
+    let mut refused = RequestError::NoCard;
+    for path in paths {
+        match open_one(&path, connector) {
+            Ok(lease) => return Ok(lease),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+/// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
+pub fn own(card: &Path) -> Result<Card, RequestError> {
+    let owned = Card::open(card)?;
+    if !owned.is_master() && owned.become_master().is_err() {
+        return Err(RequestError::Held { card: card.display().to_string(), holders: holders(card) });
+    }
+    owned.enable_atomic()?;
+    Ok(owned)
+}
+
+fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError> {
+    let card = own(path)?;
+    let (pipeline, connector_name) = headset_of(&card, connector)?;
+    Ok(Lease {
+        card: Arc::new(card),
+        pipeline,
+        connector_name,
+        source: Source::Seat,
+        keeper: Keeper::Nothing,
+    })
+}
+
+/// The programs that have `path` open, in parentheses; nothing where that is not for this user to see. One of them is
+/// the master: the kernel tells which only to root, in debugfs.
+fn holders(path: &Path) -> String {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut names: Vec<String> = processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|&pid| pid != std::process::id() && has_open(pid, path))
+        .filter_map(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            Some(format!("{} {pid}", name.trim_end()))
+        })
+        .collect();
+    names.sort();
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+}
+
+fn has_open(pid: u32, path: &Path) -> bool {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    fds.map(|entry| std::fs::read_link(entry.path())).any(|link| link.is_ok_and(|link: PathBuf| link == path))
+}

@@ -1,0 +1,372 @@
+//! A lease from a Wayland compositor, or from `leasehold serve`, over `wp_drm_lease_v1`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use wayland_client::backend::WaylandError;
+use wayland_client::protocol::wl_callback::{self, WlCallback};
+use wayland_client::protocol::wl_registry::{self, WlRegistry};
+use wayland_client::{
+    Connection, Dispatch, DispatchError, EventQueue, Proxy, QueueHandle, delegate_noop, event_created_child,
+};
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_connector_v1::{self, WpDrmLeaseConnectorV1};
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_device_v1::{
+    self, EVT_CONNECTOR_OPCODE, WpDrmLeaseDeviceV1,
+};
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_request_v1::WpDrmLeaseRequestV1;
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_v1::{self, WpDrmLeaseV1};
+
+use super::{Candidate, Lease, RequestError, Source, choose};
+use crate::kms::pipeline::leased_pipeline;
+use crate::kms::{Card, Connector, ConnectorId};
+use crate::time::{Instant, Span};
+
+/// Where to look when the user names no socket.
+const USUAL_SOCKETS: [&str; 2] = ["wayland-0", "leasehold-0"];
+
+/// Asks for a lease on the connector of that name, else on the only headset on offer. `socket` is a name in
+/// `$XDG_RUNTIME_DIR` or a path; without one, `$WAYLAND_DISPLAY`, else the usual names are tried. No answer is waited
+/// for longer than `timeout` in all.
+pub fn request(socket: Option<&str>, connector: Option<&str>, timeout: Span) -> Result<Lease, RequestError> {
+    let deadline = Deadline { at: Instant::now() + timeout, after: timeout };
+    let mut session = Session::open(socket, deadline)?;
+    session.learn_offers()?;
+    session.lease(connector)
+}
+
+/// Keeps a lease's connection open. Dropping it gives the lease back.
+#[derive(Debug)]
+pub struct Keeper {
+    session: Session,
+    lease: WpDrmLeaseV1,
+}
+
+impl Keeper {
+    /// Whether the compositor has ended the lease, or is itself gone. Does not wait.
+    pub fn finished(&mut self) -> bool {
+        let connection_lives = self.session.pump().is_ok();
+        self.session.client.finished || !connection_lives
+    }
+
+    /// Readable when [`finished`](Self::finished) may have something to tell.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.session.connection.as_fd()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.lease.destroy();
+        // Should this not get out, the closing of the connection says the same.
+        let _ = self.session.connection.flush();
+    }
+}
+
+/// When to give up.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Instant,
+    after: Span,
+}
+
+/// A connection and all that came over it.
+#[derive(Debug)]
+struct Session {
+    /// Its path, for messages.
+    socket: String,
+    connection: Connection,
+    queue: EventQueue<Client>,
+    client: Client,
+    deadline: Deadline,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    /// Whether all globals are known.
+    listed: bool,
+    devices: Vec<Device>,
+    lease_fd: Option<OwnedFd>,
+    finished: bool,
+}
+
+#[derive(Debug)]
+struct Device {
+    object: WpDrmLeaseDeviceV1,
+    card: Option<Card>,
+    connectors: Vec<Offered>,
+    done: bool,
+}
+
+#[derive(Debug)]
+struct Offered {
+    object: WpDrmLeaseConnectorV1,
+    name: String,
+    id: Option<ConnectorId>,
+}
+
+impl Session {
+    fn open(socket: Option<&str>, deadline: Deadline) -> Result<Self, RequestError> {
+        let mut tried = Vec::new();
+        for path in candidates(socket)? {
+            let path_text = path.display().to_string();
+            match UnixStream::connect(&path) {
+                Ok(stream) => return Self::start(path_text, stream, deadline),
+                Err(error) => tried.push(format!("{path_text} ({error})")),
+            }
+        }
+        Err(RequestError::NoSocket { tried: tried.join(" or ") })
+    }
+
+    fn start(socket: String, stream: UnixStream, deadline: Deadline) -> Result<Self, RequestError> {
+        let connection = Connection::from_socket(stream)
+            .map_err(|error| RequestError::Connection { socket: socket.clone(), cause: error.to_string() })?;
+        let queue = connection.new_event_queue();
+        Ok(Self { socket, connection, queue, client: Client::default(), deadline })
+    }
+
+    /// Waits until every lease device has said all it has, or the time is up and at least one has.
+    fn learn_offers(&mut self) -> Result<(), RequestError> {
+        let handle = self.queue.handle();
+        self.connection.display().get_registry(&handle, ());
+        self.connection.display().sync(&handle, ());
+        self.wait("list its globals", |client| client.listed)?;
+        if self.client.devices.is_empty() {
+            return Err(RequestError::NoLeasing { socket: self.socket.clone() });
+        }
+        match self.wait("offer its displays", |client| client.devices.iter().all(|device| device.done)) {
+            Err(RequestError::TimedOut { .. }) if self.client.devices.iter().any(|device| device.done) => {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn lease(mut self, name: Option<&str>) -> Result<Lease, RequestError> {
+        let offered: Vec<(&Device, &Offered)> = self
+            .client
+            .devices
+            .iter()
+            .flat_map(|device| device.connectors.iter().map(move |connector| (device, connector)))
+            .collect();
+        let candidates: Vec<Candidate> = offered
+            .iter()
+            .map(|(device, connector)| Candidate {
+                name: connector.name.clone(),
+                headset: non_desktop(device, connector),
+            })
+            .collect();
+        let (device, connector) = offered[choose(&self.socket, &candidates, name)?];
+        let connector_name = connector.name.clone();
+        let handle = self.queue.handle();
+        let request = device.object.create_lease_request(&handle, ());
+        request.request_connector(&connector.object);
+        let lease = request.submit(&handle, ());
+        self.wait("answer the request for a lease", |client| client.finished || client.lease_fd.is_some())?;
+        let Some(fd) = self.client.lease_fd.take() else {
+            return Err(RequestError::Denied { socket: self.socket, connector: connector_name });
+        };
+        let card = Card::from_fd(fd, format!("the lease on {connector_name}"))?;
+        card.enable_atomic()?;
+        let card = Arc::new(card);
+        let pipeline = leased_pipeline(&card)?;
+        self.hear_no_more_offers();
+        let keeper = super::Keeper::Wayland(Keeper { session: self, lease });
+        Ok(Lease { card, pipeline, connector_name, source: Source::Wayland, keeper })
+    }
+
+    /// Whoever has a lease wants no news of other connectors, nor an fd to look at them.
+    fn hear_no_more_offers(&mut self) {
+        for device in self.client.devices.drain(..) {
+            for connector in &device.connectors {
+                connector.object.destroy();
+            }
+            device.object.release();
+        }
+    }
+
+    /// Sends and receives until `reached`, or the time is up.
+    fn wait(&mut self, what: &'static str, reached: impl Fn(&Client) -> bool) -> Result<(), RequestError> {
+        loop {
+            self.pump()?;
+            if reached(&self.client) {
+                return Ok(());
+            }
+            let left_ms = ((self.deadline.at - Instant::now()).as_ns() + 999_999) / 1_000_000;
+            if left_ms <= 0 {
+                let (socket, seconds) = (self.socket.clone(), self.deadline.after.as_secs_f64());
+                return Err(RequestError::TimedOut { socket, what, seconds });
+            }
+            let timeout = PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX);
+            let mut fds = [PollFd::new(self.connection.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.broke(&errno.desc())),
+            }
+        }
+    }
+
+    /// Sends what waits to be sent, and takes in what has come, without waiting.
+    fn pump(&mut self) -> Result<(), RequestError> {
+        match self.connection.flush() {
+            Ok(()) => {}
+            Err(WaylandError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            // What the other side said last may still be unread: a protocol error, the end of a lease.
+            Err(error) => tracing::debug!(%error, "could not send to the compositor"),
+        }
+        let read = self.connection.prepare_read().map_or(Ok(0), |guard| guard.read());
+        let dispatched = self.queue.dispatch_pending(&mut self.client);
+        match (read, dispatched) {
+            (Err(WaylandError::Io(error)), Ok(_)) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            (Ok(_), Ok(_)) => Ok(()),
+            (Err(error), _) | (_, Err(DispatchError::Backend(error))) => Err(self.broke(&error)),
+            (_, Err(error)) => Err(self.broke(&error)),
+        }
+    }
+
+    fn broke(&self, cause: &dyn std::fmt::Display) -> RequestError {
+        RequestError::Connection { socket: self.socket.clone(), cause: cause.to_string() }
+    }
+}
+
+/// The sockets to try, in order.
+fn candidates(socket: Option<&str>) -> Result<Vec<PathBuf>, RequestError> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let names: Vec<String> = match socket.map(str::to_string).or_else(|| set("WAYLAND_DISPLAY")) {
+        Some(name) => vec![name],
+        None => USUAL_SOCKETS.map(str::to_string).to_vec(),
+    };
+    if names.iter().all(|name| name.starts_with('/')) {
+        return Ok(names.into_iter().map(PathBuf::from).collect());
+    }
+    let folder = set("XDG_RUNTIME_DIR").ok_or(RequestError::NoRuntimeDir)?;
+    Ok(names.iter().map(|name| PathBuf::from(&folder).join(name)).collect())
+}
+
+/// Whether the kernel calls what hangs on a connector non-desktop.
+fn non_desktop(device: &Device, connector: &Offered) -> bool {
+    let (Some(card), Some(id)) = (&device.card, connector.id) else { return false };
+    Connector::read(card, id, false).is_ok_and(|connector| connector.non_desktop)
+}
+
+impl Client {
+    fn device(&mut self, object: &WpDrmLeaseDeviceV1) -> Option<&mut Device> {
+        self.devices.iter_mut().find(|device| device.object == *object)
+    }
+
+    fn connector(&mut self, object: &WpDrmLeaseConnectorV1) -> Option<&mut Offered> {
+        let mut connectors = self.devices.iter_mut().flat_map(|device| &mut device.connectors);
+        connectors.find(|connector| connector.object == *object)
+    }
+}
+
+impl Dispatch<WlRegistry, ()> for Client {
+    fn event(
+        client: &mut Self,
+        registry: &WlRegistry,
+        event: wl_registry::Event,
+        _data: &(),
+        _connection: &Connection,
+        handle: &QueueHandle<Self>,
+    ) {
+        if let wl_registry::Event::Global { name, interface, .. } = event
+            && interface == WpDrmLeaseDeviceV1::interface().name
+        {
+            let object = registry.bind(name, 1, handle, ());
+            client.devices.push(Device { object, card: None, connectors: Vec::new(), done: false });
+        }
+    }
+}
+
+impl Dispatch<WlCallback, ()> for Client {
+    fn event(
+        client: &mut Self,
+        _callback: &WlCallback,
+        _event: wl_callback::Event,
+        _data: &(),
+        _connection: &Connection,
+        _handle: &QueueHandle<Self>,
+    ) {
+        client.listed = true;
+    }
+}
+
+impl Dispatch<WpDrmLeaseDeviceV1, ()> for Client {
+    fn event(
+        client: &mut Self,
+        object: &WpDrmLeaseDeviceV1,
+        event: wp_drm_lease_device_v1::Event,
+        _data: &(),
+        _connection: &Connection,
+        _handle: &QueueHandle<Self>,
+    ) {
+        let Some(device) = client.device(object) else { return };
+        match event {
+            wp_drm_lease_device_v1::Event::DrmFd { fd } => {
+                device.card = Card::from_fd(fd, "the compositor's card").ok();
+            }
+            wp_drm_lease_device_v1::Event::Connector { id } => {
+                device.connectors.push(Offered { object: id, name: String::new(), id: None });
+            }
+            wp_drm_lease_device_v1::Event::Done => device.done = true,
+            _ => {}
+        }
+    }
+
+    event_created_child!(Client, WpDrmLeaseDeviceV1, [
+        EVT_CONNECTOR_OPCODE => (WpDrmLeaseConnectorV1, ()),
+    ]);
+}
+
+impl Dispatch<WpDrmLeaseConnectorV1, ()> for Client {
+    fn event(
+        client: &mut Self,
+        object: &WpDrmLeaseConnectorV1,
+        event: wp_drm_lease_connector_v1::Event,
+        _data: &(),
+        _connection: &Connection,
+        _handle: &QueueHandle<Self>,
+    ) {
+        match event {
+            wp_drm_lease_connector_v1::Event::Name { name } => {
+                if let Some(connector) = client.connector(object) {
+                    connector.name = name;
+                }
+            }
+            wp_drm_lease_connector_v1::Event::ConnectorId { connector_id } => {
+                if let Some(connector) = client.connector(object) {
+                    connector.id = ConnectorId::new(connector_id);
+                }
+            }
+            wp_drm_lease_connector_v1::Event::Withdrawn => {
+                for device in &mut client.devices {
+                    device.connectors.retain(|connector| connector.object != *object);
+                }
+                object.destroy();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Dispatch<WpDrmLeaseV1, ()> for Client {
+    fn event(
+        client: &mut Self,
+        _lease: &WpDrmLeaseV1,
+        event: wp_drm_lease_v1::Event,
+        _data: &(),
+        _connection: &Connection,
+        _handle: &QueueHandle<Self>,
+    ) {
+        match event {
+            wp_drm_lease_v1::Event::LeaseFd { leased_fd } => client.lease_fd = Some(leased_fd),
+            wp_drm_lease_v1::Event::Finished => client.finished = true,
+            _ => {}
+        }
+    }
+}
+
+delegate_noop!(Client: WpDrmLeaseRequestV1);

@@ -1,0 +1,426 @@
+//! A lessor at work: the rules, the Wayland socket and the card joined, with a report of all that happens.
+//!
+//! Embeds into any event loop: poll [`Service::fds`], call [`Service::dispatch`], take the reports.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use serde::Serialize;
+
+use super::lessor::{Action, Cause, Event, Holding, Lessor, Offer, RequestId, Seen, Withdrawal};
+use super::process::Fate;
+use super::reclaim;
+use super::server::{Incoming, Peer, Server};
+use crate::kms::ids::ObjectId;
+use crate::kms::uevent::{Uevent, UeventSocket};
+use crate::kms::{Card, Connector, KmsError, Pipeline};
+use crate::time::Instant;
+
+/// Whom to lease what.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// Names of connectors to offer although the kernel does not call them non-desktop.
+    pub offer: Vec<String>,
+    /// The users who may have a lease.
+    pub allow_uids: Vec<u32>,
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Happening {
+    /// The socket accepts clients.
+    Ready,
+    /// A connector is on offer.
+    Offered,
+    /// A request was refused.
+    Denied,
+    /// A lease was handed over.
+    Granted,
+    /// A lease is over and its panel dark.
+    Ended,
+    /// An offer was taken back.
+    Withdrawn,
+}
+
+/// Something that happened, as `leasehold serve --json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What.
+    pub event: Happening,
+    /// To which connector; a lease on two connectors makes two reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// The kernel's number for the lease.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lessee: Option<u32>,
+    /// The client's process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The user the client ran as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// One word for why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// From noticing a lease's end until its panel was off, in microseconds; missing where it would not go off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blanked_us: Option<f64>,
+    /// When it happened or, for an end, was noticed: nanoseconds of `CLOCK_MONOTONIC`.
+    pub at_ns: i64,
+}
+
+/// A card whose headsets are for lease.
+#[derive(Debug)]
+pub struct Service {
+    card: Card,
+    uevents: UeventSocket,
+    server: Server,
+    terms: Terms,
+    lessor: Lessor,
+    /// Who made each request that is open or granted.
+    holders: BTreeMap<RequestId, Peer>,
+    /// A lease's fd between its making and its handing over.
+    fresh: Option<(RequestId, OwnedFd)>,
+    reports: Vec<Report>,
+}
+
+/// What is known of an end while its actions are carried out.
+#[derive(Debug)]
+struct Ending {
+    noticed: Instant,
+    /// How the holders stood when it was noticed: turning a panel off takes long enough for a parent to reap them.
+    fates: BTreeMap<RequestId, Fate>,
+    /// When the last panel went off, `None` once one would not.
+    dark: Option<Instant>,
+}
+
+impl Service {
+    /// Starts leasing out the headsets of `card`, of which this process must be master, through `server`.
+    pub fn start(card: Card, server: Server, terms: Terms) -> Result<Self, KmsError> {
+        let uevents = UeventSocket::open()?;
+        let mut service = Self {
+            card,
+            uevents,
+            server,
+            terms,
+            lessor: Lessor::new(),
+            holders: BTreeMap::new(),
+            fresh: None,
+            reports: Vec::new(),
+        };
+        service.reports.push(Report::new(Happening::Ready, Instant::now()));
+        let connectors = service.look()?;
+        service.warn_of_unknown_names(&connectors);
+        service.server.flush();
+        Ok(service)
+    }
+
+    /// What to poll for reading; any of them calls for [`dispatch`](Self::dispatch).
+    pub fn fds(&self) -> [BorrowedFd<'_>; 3] {
+        let [socket, clients] = self.server.fds();
+        [self.uevents.as_fd(), socket, clients]
+    }
+
+    /// Does all there is to do now, without waiting for more.
+    pub fn dispatch(&mut self) {
+        let noticed = Instant::now();
+        let (mut lease_ended, mut replugged) = (false, false);
+        while let Some(uevent) = self.uevents.next() {
+            match uevent {
+                Uevent::Lease => lease_ended = true,
+                Uevent::Hotplug => replugged = true,
+            }
+        }
+        // Clients first: one that gave its lease back and closed the fd at once has released it, not lost it.
+        for incoming in self.server.dispatch() {
+            let event = self.take_in(incoming);
+            self.handle(event, noticed);
+        }
+        if lease_ended {
+            match self.card.lessees() {
+                Ok(alive) => self.handle(Event::Lessees(alive), noticed),
+                Err(error) => tracing::warn!(%error, "could not see which lease ended"),
+            }
+        }
+        if replugged && let Err(error) = self.look() {
+            tracing::warn!(%error, "could not look at the connectors after a hotplug");
+        }
+        self.server.flush();
+    }
+
+    /// Ends all leases and takes all offers back.
+    pub fn shut_down(&mut self) {
+        self.handle(Event::Shutdown, Instant::now());
+        self.server.flush();
+        if let Err(error) = self.card.drop_master() {
+            tracing::warn!(%error, "the card was not given back before closing it");
+        }
+    }
+
+    /// What has happened since this was last asked.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Probes all connectors and tells the lessor.
+    fn look(&mut self) -> Result<Vec<Connector>, KmsError> {
+        let noticed = Instant::now();
+        let connectors: Vec<Connector> = self
+            .card
+            .connectors()?
+            .into_iter()
+            // One that vanishes between the two calls (DisplayPort daisy chains do) is as good as unplugged.
+            .map(|id| Connector::read(&self.card, id, true))
+            .filter_map(|read| read.inspect_err(|error| tracing::warn!("{error}")).ok())
+            .collect();
+        let seen = self.survey(&connectors);
+        self.handle(Event::Seen(seen), noticed);
+        Ok(connectors)
+    }
+
+    /// Which connectors are for lease, and which CRTC and planes each would take: none that drives another connector
+    /// now, none that is leased, none twice.
+    fn survey(&self, connectors: &[Connector]) -> Vec<Seen> {
+        let leased: Vec<&Pipeline> = self.lessor.leased().collect();
+        let mut taken: Vec<ObjectId> = leased.iter().flat_map(|pipeline| pipeline.objects()).collect();
+        let mut seen = Vec::new();
+        for connector in connectors {
+            let offerable = connector.non_desktop || self.terms.offer.contains(&connector.name);
+            let held = leased.iter().find(|pipeline| pipeline.connector == connector.id);
+            let pipeline = match held {
+                Some(held) => Some((*held).clone()),
+                None if connector.connected && offerable => self.spare(connector, connectors, &taken),
+                None => None,
+            };
+            taken.extend(pipeline.iter().flat_map(Pipeline::objects));
+            seen.push(Seen {
+                id: connector.id,
+                name: connector.name.clone(),
+                connected: connector.connected,
+                offerable,
+                pipeline,
+            });
+        }
+        seen
+    }
+
+    fn spare(&self, connector: &Connector, all: &[Connector], taken: &[ObjectId]) -> Option<Pipeline> {
+        let drives_another = |object: ObjectId| {
+            let others = all.iter().filter(|other| other.id != connector.id);
+            others.filter_map(|other| other.crtc).any(|crtc| ObjectId::from(crtc) == object)
+        };
+        let found =
+            Pipeline::find(&self.card, connector, |object| taken.contains(&object) || drives_another(object));
+        found.inspect_err(|error| tracing::warn!("{} cannot be offered: {error}", connector.name)).ok()
+    }
+
+    fn warn_of_unknown_names(&self, connectors: &[Connector]) {
+        let names: Vec<&str> = connectors.iter().map(|connector| connector.name.as_str()).collect();
+        for name in self.terms.offer.iter().filter(|name| !names.contains(&name.as_str())) {
+            let card = self.card.name();
+            tracing::warn!("{card} has no connector {name} to offer; it has {}", names.join(", "));
+        }
+    }
+
+    fn take_in(&mut self, incoming: Incoming) -> Event {
+        match incoming {
+            Incoming::Requested { request, peer, offers } => {
+                self.holders.insert(request, peer);
+                let permitted = self.terms.allow_uids.contains(&peer.uid);
+                Event::Requested { request, client: peer.client, offers, permitted }
+            }
+            Incoming::Returned(request) => Event::Returned { request },
+            Incoming::HungUp(client) => Event::HungUp { client },
+        }
+    }
+
+    fn handle(&mut self, event: Event, noticed: Instant) {
+        let mut actions = VecDeque::from(self.lessor.handle(event));
+        let mut ending = Ending { noticed, fates: self.fates(&actions), dark: Some(noticed) };
+        while let Some(action) = actions.pop_front() {
+            if let Some(answer) = self.carry_out(action, &mut ending) {
+                actions.extend(self.lessor.handle(answer));
+            }
+        }
+    }
+
+    fn fates<'a>(&self, actions: impl IntoIterator<Item = &'a Action>) -> BTreeMap<RequestId, Fate> {
+        let ends = actions.into_iter().filter_map(|action| match action {
+            Action::Ended(holding, _) => Some(holding.request),
+            _ => None,
+        });
+        ends.filter_map(|request| Some((request, self.holders.get(&request)?.process.fate()))).collect()
+    }
+
+    /// Does one thing; what the lessor has to know of how it went.
+    fn carry_out(&mut self, action: Action, ending: &mut Ending) -> Option<Event> {
+        match action {
+            Action::Offer(offers) => {
+                self.server.offer(&offers);
+                self.report_offers(Happening::Offered, &offers, None);
+            }
+            Action::Withdraw(offers, why) => {
+                self.server.withdraw(&offers);
+                self.report_offers(Happening::Withdrawn, &offers, Some(why.word()));
+            }
+            Action::CreateLease { request, pipelines } => {
+                return Some(self.lease_out(request, &pipelines));
+            }
+            Action::Grant(holding) => self.grant(&holding),
+            Action::Deny { request, connectors, reason, .. } => {
+                self.server.finish(request);
+                let who = self.holders.remove(&request);
+                self.log_denial(who, &connectors, reason);
+                let denied = Report { reason: Some(reason.word()), ..Report::now(Happening::Denied) };
+                self.report(&connectors, &denied.by(who));
+            }
+            Action::Revoke(lessee) => {
+                if let Err(error) = reclaim::revoke(&self.card, lessee) {
+                    tracing::warn!(%error, "a lease would not end");
+                }
+            }
+            Action::Finish(request) => self.server.finish(request),
+            Action::TurnOff(pipeline) => match reclaim::turn_off(&self.card, &pipeline) {
+                Ok(()) => ending.dark = ending.dark.map(|_| Instant::now()),
+                Err(error) => {
+                    ending.dark = None;
+                    tracing::warn!(%error, "a panel would not go off");
+                }
+            },
+            Action::Ended(holding, cause) => self.ended(&holding, cause, ending),
+        }
+        None
+    }
+
+    fn lease_out(&mut self, request: RequestId, pipelines: &[Pipeline]) -> Event {
+        match reclaim::lease_out(&self.card, pipelines) {
+            Ok((lessee, fd)) => {
+                self.fresh = Some((request, fd));
+                Event::Created { request, lessee }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a request was refused");
+                Event::NotCreated { request }
+            }
+        }
+    }
+
+    fn grant(&mut self, holding: &Holding) {
+        if let Some((request, fd)) = self.fresh.take()
+            && request == holding.request
+        {
+            self.server.grant(request, fd);
+        }
+        // Sent at once: an fd waiting here would keep the lease alive after its holder's death.
+        self.server.flush();
+        let who = self.holders.get(&holding.request).copied();
+        self.report(&holding.connectors, &Report::now(Happening::Granted).of(holding).by(who));
+    }
+
+    fn ended(&mut self, holding: &Holding, cause: Cause, ending: &mut Ending) {
+        let who = self.holders.remove(&holding.request);
+        let fate = ending.fates.get(&holding.request).copied().unwrap_or(Fate::Gone);
+        let ended = Report {
+            reason: Some(reason(cause, fate)),
+            blanked_us: ending.dark.map(|dark| (dark - ending.noticed).as_us_f64()),
+            ..Report::new(Happening::Ended, ending.noticed)
+        };
+        self.report(&holding.connectors, &ended.of(holding).by(who));
+        ending.dark = Some(ending.noticed);
+    }
+
+    fn log_denial(&self, who: Option<Peer>, connectors: &[String], reason: super::lessor::Denial) {
+        let Some(Peer { process, uid, .. }) = who else { return };
+        let allowed: Vec<String> = self.terms.allow_uids.iter().map(u32::to_string).collect();
+        tracing::info!(
+            "denied process {} of user {uid} a lease on [{}]: {reason} (allowed: {}; --allow-uid adds one)",
+            process.pid,
+            connectors.join(", "),
+            allowed.join(", ")
+        );
+    }
+
+    fn report_offers(&mut self, event: Happening, offers: &[Offer], reason: Option<&'static str>) {
+        let names: Vec<String> = offers.iter().map(|offer| offer.name.clone()).collect();
+        self.report(&names, &Report { reason, ..Report::now(event) });
+    }
+
+    /// One report for each connector, or one without where none is known.
+    fn report(&mut self, connectors: &[String], report: &Report) {
+        if connectors.is_empty() {
+            self.reports.push(report.clone());
+        }
+        let named = connectors.iter().map(|name| Report { connector: Some(name.clone()), ..report.clone() });
+        self.reports.extend(named);
+    }
+}
+
+impl Report {
+    fn new(event: Happening, at: Instant) -> Self {
+        Self {
+            event,
+            connector: None,
+            lessee: None,
+            pid: None,
+            uid: None,
+            reason: None,
+            blanked_us: None,
+            at_ns: at.as_ns(),
+        }
+    }
+
+    fn now(event: Happening) -> Self {
+        Self::new(event, Instant::now())
+    }
+
+    fn of(self, holding: &Holding) -> Self {
+        Self { lessee: Some(holding.lessee.raw()), ..self }
+    }
+
+    fn by(self, who: Option<Peer>) -> Self {
+        Self { pid: who.map(|peer| peer.process.pid), uid: who.map(|peer| peer.uid), ..self }
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let connector = self.connector.as_deref().unwrap_or("leasehold");
+        write!(formatter, "{connector}: {}", format!("{:?}", self.event).to_lowercase())?;
+        if let Some(lessee) = self.lessee {
+            write!(formatter, ", lessee {lessee}")?;
+        }
+        if let (Some(pid), Some(uid)) = (self.pid, self.uid) {
+            write!(formatter, ", process {pid} of user {uid}")?;
+        }
+        if let Some(reason) = self.reason {
+            write!(formatter, " ({reason})")?;
+        }
+        match self.blanked_us {
+            Some(us) => write!(formatter, ", panel off after {:.1} ms", us / 1e3),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Withdrawal {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Leased => "leased",
+            Self::Gone => "unplugged",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// The one word that says why a lease ended. A living holder that closes its lease has released it; one that only
+/// drops its connection has left. A holder that is gone crashed, unless it is known to have exited in order.
+fn reason(cause: Cause, fate: Fate) -> &'static str {
+    match (cause, fate) {
+        (Cause::Unplugged, _) => "unplugged",
+        (Cause::Shutdown, _) => "shutdown",
+        (Cause::Returned, _) | (Cause::Closed, Fate::Alive) => "released",
+        (Cause::HungUp, Fate::Alive) | (Cause::HungUp | Cause::Closed, Fate::Exited) => "exited",
+        (Cause::HungUp | Cause::Closed, Fate::Crashed | Fate::Gone) => "crashed",
+    }
+}

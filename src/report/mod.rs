@@ -1,0 +1,7 @@
+//! What a run was like, for people and for programs.
+
+mod distribution;
+mod run;
+
+pub use distribution::Distribution;
+pub use run::{Priority, Report, Setup};

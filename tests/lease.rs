@@ -1,0 +1,245 @@
+//! Leases on a real kernel: what one holds, what it leaves alone, and how it ends.
+
+mod rig;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
+use leasehold::kms::commit::{CommitFlags, commit, modeset};
+use leasehold::kms::plane::Plane;
+use leasehold::kms::property::Properties;
+use leasehold::kms::uevent::{Uevent, UeventSocket};
+use leasehold::kms::{Card, Connector, CrtcId, Pipeline};
+use leasehold::lease::request::wayland;
+use leasehold::time::{Instant, Span};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use rig::{CARD, Program, VIVE, example, inside, leasehold, say, serve};
+use serde_json::json;
+
+const VIVE_PERIOD: Span = Span::from_ns(11_169_777);
+
+/// A desktop's picture: lit by a master that then stepped back, as a lessor that is about to start would find it.
+struct Desktop {
+    card: Arc<Card>,
+    pipeline: Pipeline,
+    _picture: (DumbBuffer, Framebuffer),
+}
+
+impl Desktop {
+    fn light() -> Self {
+        let card = Arc::new(Card::open(Path::new(CARD)).unwrap());
+        assert!(card.is_master());
+        card.enable_atomic().unwrap();
+        let connectors: Vec<Connector> = card
+            .connectors()
+            .unwrap()
+            .into_iter()
+            .map(|id| Connector::read(&card, id, true).unwrap())
+            .collect();
+        let monitor = connectors.iter().find(|connector| connector.name == "Virtual-1").unwrap();
+        let pipeline = Pipeline::find(&card, monitor, |_| false).unwrap();
+        let mode = monitor.preferred_mode().unwrap();
+        let (width, height) = (mode.width_px(), mode.height_px());
+        let buffer = DumbBuffer::new(&card, width, height).unwrap();
+        let framebuffer = buffer.framebuffer(width, height, PixelFormat::Xrgb8888).unwrap();
+        let blob = ModeBlob::new(&card, mode).unwrap();
+        modeset(&card, &mut pipeline.on(&card, mode, &blob, &framebuffer).unwrap()).unwrap();
+        card.drop_master().unwrap();
+        Self { card, pipeline, _picture: (buffer, framebuffer) }
+    }
+
+    /// Everything that a careless lessor could have changed.
+    fn state(&self) -> String {
+        let plane = Plane::read(&self.card, self.pipeline.primary).unwrap();
+        let crtc = Properties::of(&self.card, self.pipeline.crtc).unwrap();
+        let connector = Properties::of(&self.card, self.pipeline.connector).unwrap();
+        format!(
+            "framebuffer {:?} on {:?}, active {:?}, mode {:?}, connector on {:?}",
+            plane.framebuffer,
+            plane.crtc,
+            crtc.value("ACTIVE"),
+            crtc.value("MODE_ID"),
+            connector.value("CRTC_ID"),
+        )
+    }
+}
+
+/// Whether a CRTC scans out, as anyone may ask.
+fn active(card: &Card, crtc: CrtcId) -> bool {
+    Properties::of(card, crtc).unwrap().value("ACTIVE") == Some(1)
+}
+
+#[test]
+fn a_lease_holds_one_headset_and_leaves_the_desktop_alone() {
+    inside("a_lease_holds_one_headset_and_leaves_the_desktop_alone", VIVE, || {
+        let desktop = Desktop::light();
+        let before = desktop.state();
+        let serve = serve(&[]);
+        the_desktop_is_out_of_reach(&desktop);
+        assert_eq!(serve.event("ended")["reason"], "released");
+        serve.event("offered");
+
+        let mut lessee = Program::start(example("lessee").args(["--frames", "30"]));
+        let lease = lessee.line();
+        assert_eq!(desktop.state(), before);
+        let planes = lease["planes"].as_array().unwrap();
+        assert_eq!(lease["objects"].as_array().unwrap().len(), 2 + planes.len(), "{lease}");
+        assert!(!planes.contains(&json!(desktop.pipeline.primary.raw())), "{lease}");
+        assert_ne!(lease["connector"], desktop.pipeline.connector.raw());
+        assert_ne!(lease["crtc"], desktop.pipeline.crtc.raw());
+        assert_eq!(lease["mode"], "2160x1200@89.527");
+        assert_eq!(lessee.line()["flips"], 30);
+        assert!(lessee.wait().success());
+        serve.event("ended");
+        assert_eq!(desktop.state(), before);
+    });
+}
+
+fn the_desktop_is_out_of_reach(desktop: &Desktop) {
+    let lease = wayland::request(Some("leasehold-0"), None, Span::from_ms(5000)).unwrap();
+    let Pipeline { connector, crtc, primary, .. } = desktop.pipeline;
+    assert_eq!(lease.connector_name, "Virtual-2");
+    assert_eq!(lease.card.connectors().unwrap(), [lease.pipeline.connector]);
+    assert_eq!(lease.card.crtcs().unwrap(), [lease.pipeline.crtc]);
+    assert!(!lease.card.planes().unwrap().contains(&primary));
+    assert_eq!(Connector::read(&lease.card, connector, false).unwrap_err().errno(), Some(Errno::ENOENT));
+    assert_eq!(Properties::of(&lease.card, crtc).unwrap_err().errno(), Some(Errno::ENOENT));
+    let mut off = desktop.pipeline.off(&desktop.card).unwrap();
+    let refused = commit(&lease.card, CommitFlags::MODESET, &mut off, 0).unwrap_err();
+    assert_eq!(refused.errno(), Some(Errno::ENOENT));
+}
+
+#[test]
+fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
+    inside("a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again", VIVE, || {
+        const KILLS: usize = 20;
+        let serve = serve(&[]);
+        let card = Card::open(Path::new(CARD)).unwrap();
+        card.enable_atomic().unwrap();
+        assert!(!card.is_master());
+        let fds = serve.open_fds();
+        let (mut after_uevent, mut after_kill, mut blanked) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..KILLS {
+            let mut lessee = Program::start(&mut example("lessee"));
+            let crtc = CrtcId::new(lessee.line()["crtc"].as_u64().unwrap() as u32).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            assert!(active(&card, crtc));
+            let (killed, announced, dark) = kill_and_watch(&lessee, &card, crtc);
+            lessee.wait();
+            after_kill.push(dark - killed);
+            after_uevent.push((dark - announced).max(Span::ZERO));
+            let ended = serve.event("ended");
+            assert_eq!(ended["reason"], "crashed", "{ended}");
+            assert_eq!(ended["pid"], lessee.pid().as_raw());
+            blanked.push(Span::from_ns((ended["blanked_us"].as_f64().unwrap() * 1e3) as i64));
+            assert_eq!(serve.line()["event"], "offered");
+            assert!(!active(&card, crtc));
+        }
+        assert_eq!(serve.open_fds(), fds, "serve keeps fds of leases that are over");
+        let worst = report("off after the uevent", &mut after_uevent);
+        report("off after the kill", &mut after_kill);
+        report("noticed to off, by serve", &mut blanked);
+        assert!(worst <= VIVE_PERIOD * 3, "{} us", worst.as_us_f64());
+    });
+}
+
+/// Kills the lessee; when that was, when the kernel announced the lease's end, and when the CRTC was seen off.
+fn kill_and_watch(lessee: &Program, card: &Card, crtc: CrtcId) -> (Instant, Instant, Instant) {
+    let uevents = UeventSocket::open().unwrap();
+    let killed = Instant::now();
+    lessee.signal(Signal::SIGKILL);
+    let (mut announced, mut dark) = (None, None);
+    while announced.is_none() || dark.is_none() {
+        assert!(Instant::now() - killed < Span::from_ms(5000), "announced {announced:?}, dark {dark:?}");
+        if announced.is_none() && uevents.next() == Some(Uevent::Lease) {
+            announced = Some(Instant::now());
+        }
+        if dark.is_none() && !active(card, crtc) {
+            dark = Some(Instant::now());
+        }
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+    (killed, announced.unwrap(), dark.unwrap())
+}
+
+/// Prints the middle and the worst; the worst.
+fn report(what: &str, spans: &mut [Span]) -> Span {
+    spans.sort();
+    let (p50, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
+    say(&format!(
+        "{what}: p50 {:.0} us, worst {:.0} us of {}",
+        p50.as_us_f64(),
+        worst.as_us_f64(),
+        spans.len()
+    ));
+    worst
+}
+
+#[test]
+fn unplugging_ends_the_lease_and_plugging_in_offers_it_again() {
+    inside("unplugging_ends_the_lease_and_plugging_in_offers_it_again", VIVE, || {
+        let plug = |state: &str| {
+            std::fs::write("/sys/kernel/config/vkms/rig/connectors/conn2/status", state).unwrap();
+        };
+        let serve = serve(&[]);
+        let mut lessee = Program::start(&mut example("lessee"));
+        lessee.line();
+        plug("2");
+        let ended = serve.event("ended");
+        assert_eq!(ended["reason"], "unplugged");
+        assert_eq!(lessee.wait().code(), Some(5), "the lease was lost");
+        assert!(serve.rest().is_empty(), "nothing is on offer");
+        plug("1");
+        assert_eq!(serve.line()["event"], "offered");
+        plug("2");
+        assert_eq!(serve.line()["reason"], "unplugged");
+    });
+}
+
+#[test]
+fn a_signal_ends_all_leases_and_gives_the_card_back() {
+    inside("a_signal_ends_all_leases_and_gives_the_card_back", VIVE, || {
+        let mut serve = serve(&["--socket", "headsets-1"]);
+        let socket = Path::new("/run/user0/headsets-1");
+        assert!(socket.exists());
+        let mut lessee = Program::start(example("lessee").args(["--socket", "headsets-1"]));
+        let crtc = CrtcId::new(lessee.line()["crtc"].as_u64().unwrap() as u32).unwrap();
+        serve.signal(Signal::SIGTERM);
+        let ended = serve.event("ended");
+        assert_eq!(ended["reason"], "shutdown");
+        assert_eq!(serve.wait().code(), Some(0));
+        assert!(!socket.exists());
+        assert_eq!(lessee.wait().code(), Some(5), "the lease was lost");
+        let card = Card::open(Path::new(CARD)).unwrap();
+        card.enable_atomic().unwrap();
+        assert!(card.is_master(), "nobody else is");
+        assert!(!active(&card, crtc));
+    });
+}
+
+#[test]
+fn bad_input_is_answered_in_one_clear_sentence() {
+    inside("bad_input_is_answered_in_one_clear_sentence", VIVE, || {
+        let refused = |command: &mut Command, code: i32, words: &str| {
+            let outcome = command.stdin(Stdio::null()).output().unwrap();
+            let text = String::from_utf8_lossy(&outcome.stderr);
+            assert_eq!(outcome.status.code(), Some(code), "{text}");
+            assert!(text.contains(words), "'{text}' does not say '{words}'");
+        };
+        refused(&mut example("lessee"), 1, "/run/user0/leasehold-0");
+        refused(example("lessee").env_remove("XDG_RUNTIME_DIR"), 1, "XDG_RUNTIME_DIR");
+        refused(leasehold().args(["serve", "--card", "/dev/dri/card9"]), 1, "/dev/dri/card9");
+        refused(leasehold().args(["serve", "--card", "/dev/null"]), 1, "/dev/null");
+        refused(leasehold().arg("serve").env_remove("XDG_RUNTIME_DIR"), 1, "XDG_RUNTIME_DIR is not set");
+        refused(leasehold().arg("serve").env("XDG_RUNTIME_DIR", "/etc/passwd"), 1, "not a folder");
+        refused(leasehold().args(["serve", "--allow-uid", "nobody-here"]), 1, "nobody-here");
+        refused(leasehold().args(["serve", "--on-end", "black"]), 1, "--on-end black");
+        refused(leasehold().args(["serve", "--watchdog", "100"]), 1, "--watchdog");
+        let _serve = serve(&[]);
+        refused(leasehold().arg("serve"), 1, "belongs to another program (leasehold ");
+        refused(example("lessee").args(["--connector", "DP-9"]), 3, "it has: Virtual-2");
+    });
+}

@@ -1,0 +1,258 @@
+//! `wp_drm_lease_v1` as clients see it: which events come, in what order, and what misuse is answered.
+
+mod rig;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use leasehold::kms::Card;
+use rig::{VIVE, inside, serve};
+use wayland_client::protocol::wl_registry::{self, WlRegistry};
+use wayland_client::{
+    Connection, Dispatch, DispatchError, EventQueue, Proxy, QueueHandle, delegate_noop, event_created_child,
+};
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_connector_v1::{
+    Event as ConnectorEvent, WpDrmLeaseConnectorV1,
+};
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_device_v1::{
+    EVT_CONNECTOR_OPCODE, Event as DeviceEvent, WpDrmLeaseDeviceV1,
+};
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_request_v1::WpDrmLeaseRequestV1;
+use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_v1::{Event as LeaseEvent, WpDrmLeaseV1};
+
+/// A client that writes down what it hears.
+struct Client {
+    connection: Connection,
+    queue: EventQueue<Heard>,
+    heard: Heard,
+}
+
+#[derive(Default)]
+struct Heard {
+    events: Vec<&'static str>,
+    devices: Vec<WpDrmLeaseDeviceV1>,
+    connectors: Vec<WpDrmLeaseConnectorV1>,
+    fds: Vec<OwnedFd>,
+}
+
+const OFFERED: [&str; 6] = ["connector", "name", "description", "connector_id", "done", "device.done"];
+
+impl Client {
+    fn connect() -> Self {
+        let stream = UnixStream::connect("/run/user0/leasehold-0").unwrap();
+        let connection = Connection::from_socket(stream).unwrap();
+        let mut queue = connection.new_event_queue();
+        let mut heard = Heard::default();
+        connection.display().get_registry(&queue.handle(), ());
+        queue.roundtrip(&mut heard).unwrap();
+        let mut client = Self { connection, queue, heard };
+        client.hear();
+        client
+    }
+
+    /// All that was said since this was last asked.
+    fn hear(&mut self) -> Vec<&'static str> {
+        self.queue.roundtrip(&mut self.heard).unwrap();
+        std::mem::take(&mut self.heard.events)
+    }
+
+    fn ask(&self, connectors: &[&WpDrmLeaseConnectorV1]) -> WpDrmLeaseV1 {
+        let handle = self.queue.handle();
+        let request = self.heard.devices[0].create_lease_request(&handle, ());
+        for connector in connectors {
+            request.request_connector(connector);
+        }
+        request.submit(&handle, ())
+    }
+
+    /// The protocol error that the server ended this client with.
+    fn error(&mut self) -> u32 {
+        match self.queue.roundtrip(&mut self.heard) {
+            Err(DispatchError::Backend(_)) => self.connection.protocol_error().unwrap().code,
+            other => panic!("no error: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn offers_and_withdrawals_come_in_order() {
+    inside("offers_and_withdrawals_come_in_order", VIVE, || {
+        let serve = serve(&[]);
+        let stream = UnixStream::connect("/run/user0/leasehold-0").unwrap();
+        let _silent = Connection::from_socket(stream).unwrap();
+        let (mut one, mut two) = (Client::connect(), Client::connect());
+        assert!(!Card::from_fd(one.heard.fds.remove(0), "drm_fd").unwrap().is_master());
+        let old = two.heard.connectors[0].clone();
+
+        let lease = one.ask(&[&one.heard.connectors[0]]);
+        assert_eq!(one.hear(), ["withdrawn", "device.done", "lease_fd"]);
+        assert_eq!(two.hear(), ["withdrawn", "device.done"]);
+        let refused = two.ask(&[&old]);
+        assert_eq!(two.hear(), ["finished"]);
+        assert_eq!(serve.event("denied")["reason"], "withdrawn");
+        refused.destroy();
+
+        lease.destroy();
+        assert_eq!(one.hear(), OFFERED);
+        assert_eq!(two.hear(), OFFERED);
+        two.ask(&[&old]);
+        assert_eq!(two.hear(), ["finished"], "an old offer stays withdrawn");
+        let again = two.ask(&[two.heard.connectors.last().unwrap()]);
+        assert_eq!(two.hear(), ["withdrawn", "device.done", "lease_fd"]);
+
+        // The fd was the lease's only one, so the kernel ends it and the holder is told.
+        two.heard.fds.clear();
+        serve.event("granted");
+        let ended = serve.event("ended");
+        assert_eq!(ended["reason"], "released");
+        assert_eq!(two.hear()[0], "finished");
+        again.destroy();
+
+        one.heard.devices[0].release();
+        assert_eq!(one.hear().last(), Some(&"released"));
+    });
+}
+
+#[test]
+fn two_connectors_go_into_one_lease() {
+    inside("two_connectors_go_into_one_lease", VIVE, || {
+        let _serve = serve(&["--offer", "Virtual-1"]);
+        let mut client = Client::connect();
+        let connectors: Vec<_> = client.heard.connectors.iter().collect();
+        assert_eq!(connectors.len(), 2);
+        client.ask(&connectors);
+        assert_eq!(client.hear(), ["withdrawn", "withdrawn", "device.done", "lease_fd"]);
+        let lease = Card::from_fd(client.heard.fds.pop().unwrap(), "lease").unwrap();
+        assert_eq!((lease.connectors().unwrap().len(), lease.crtcs().unwrap().len()), (2, 2));
+    });
+}
+
+#[test]
+fn misuse_ends_the_client_and_nothing_else() {
+    inside("misuse_ends_the_client_and_nothing_else", VIVE, || {
+        let _serve = serve(&[]);
+        let mut wrong = Client::connect();
+        let registry = wrong.connection.display().get_registry(&wrong.queue.handle(), ());
+        wrong.hear();
+        wrong.hear();
+        assert_eq!(wrong.heard.devices.len(), 2, "{}", registry.id());
+        wrong.ask(&[&wrong.heard.connectors[1]]);
+        assert_eq!(wrong.error(), 0);
+
+        let mut twice = Client::connect();
+        let connector = twice.heard.connectors[0].clone();
+        twice.ask(&[&connector, &connector]);
+        assert_eq!(twice.error(), 1);
+
+        let mut empty = Client::connect();
+        empty.ask(&[]);
+        assert_eq!(empty.error(), 2);
+
+        let mut good = Client::connect();
+        good.ask(&[&good.heard.connectors[0]]);
+        assert_eq!(good.hear().last(), Some(&"lease_fd"));
+    });
+}
+
+#[test]
+fn a_user_who_is_not_allowed_is_denied() {
+    inside("a_user_who_is_not_allowed_is_denied", VIVE, || {
+        let serve = serve(&["--allow-uid", "nobody"]);
+        let mut client = Client::connect();
+        client.ask(&[&client.heard.connectors[0]]);
+        assert_eq!(client.hear(), ["finished"]);
+        let denied = serve.event("denied");
+        assert_eq!(denied["reason"], "not-permitted");
+        assert_eq!(denied["uid"], 0);
+        assert_eq!(denied["pid"], std::process::id());
+        assert_eq!(denied["connector"], "Virtual-2");
+    });
+}
+
+impl Dispatch<WlRegistry, ()> for Heard {
+    fn event(
+        heard: &mut Self,
+        registry: &WlRegistry,
+        event: wl_registry::Event,
+        _data: &(),
+        _connection: &Connection,
+        handle: &QueueHandle<Self>,
+    ) {
+        if let wl_registry::Event::Global { name, interface, .. } = event
+            && interface == WpDrmLeaseDeviceV1::interface().name
+        {
+            heard.devices.push(registry.bind(name, 1, handle, ()));
+        }
+    }
+}
+
+impl Dispatch<WpDrmLeaseDeviceV1, ()> for Heard {
+    fn event(
+        heard: &mut Self,
+        _device: &WpDrmLeaseDeviceV1,
+        event: DeviceEvent,
+        _data: &(),
+        _connection: &Connection,
+        _handle: &QueueHandle<Self>,
+    ) {
+        heard.events.push(match event {
+            DeviceEvent::DrmFd { fd } => {
+                heard.fds.push(fd);
+                "drm_fd"
+            }
+            DeviceEvent::Connector { id } => {
+                heard.connectors.push(id);
+                "connector"
+            }
+            DeviceEvent::Done => "device.done",
+            DeviceEvent::Released => "released",
+            _ => "unknown",
+        });
+    }
+
+    event_created_child!(Heard, WpDrmLeaseDeviceV1, [
+        EVT_CONNECTOR_OPCODE => (WpDrmLeaseConnectorV1, ()),
+    ]);
+}
+
+impl Dispatch<WpDrmLeaseConnectorV1, ()> for Heard {
+    fn event(
+        heard: &mut Self,
+        _connector: &WpDrmLeaseConnectorV1,
+        event: ConnectorEvent,
+        _data: &(),
+        _connection: &Connection,
+        _handle: &QueueHandle<Self>,
+    ) {
+        heard.events.push(match event {
+            ConnectorEvent::Name { .. } => "name",
+            ConnectorEvent::Description { .. } => "description",
+            ConnectorEvent::ConnectorId { .. } => "connector_id",
+            ConnectorEvent::Done => "done",
+            ConnectorEvent::Withdrawn => "withdrawn",
+            _ => "unknown",
+        });
+    }
+}
+
+impl Dispatch<WpDrmLeaseV1, ()> for Heard {
+    fn event(
+        heard: &mut Self,
+        _lease: &WpDrmLeaseV1,
+        event: LeaseEvent,
+        _data: &(),
+        _connection: &Connection,
+        _handle: &QueueHandle<Self>,
+    ) {
+        heard.events.push(match event {
+            LeaseEvent::LeaseFd { leased_fd } => {
+                heard.fds.push(leased_fd);
+                "lease_fd"
+            }
+            LeaseEvent::Finished => "finished",
+            _ => "unknown",
+        });
+    }
+}
+
+delegate_noop!(Heard: WpDrmLeaseRequestV1);

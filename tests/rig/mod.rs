@@ -1,0 +1,181 @@
+//! Runs tests inside a rig: a real kernel with a card that has a desktop monitor (`Virtual-1`) and a headset
+//! (`Virtual-2`), on a machine that has neither.
+//!
+//! A test wrapped in [`inside`] starts the rig, which runs this very test binary again with nothing but that test; there
+//! the body runs, as root, with the card to itself. `LEASEHOLD_RIG` names the rig's `run` program and
+//! `LEASEHOLD_HEADSETS` the folder of EDIDs.
+
+#![allow(dead_code, reason = "each test binary uses another part")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// The EDID of a real headset: 2160x1200 at 89.527 Hz, which the kernel calls non-desktop.
+pub const VIVE: &str = "vive-LHR-C5C0BC88/edid.bin";
+
+/// Where the rig's card is.
+pub const CARD: &str = "/dev/dri/card0";
+
+/// One rig at a time: they would take each other's CPU and spoil the timing.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+const INSIDE: &str = "LEASEHOLD_INSIDE_RIG";
+
+/// Runs `body` inside the rig with the headset of that EDID; `test` is the calling test's own name. Without a rig says
+/// so and passes.
+pub fn inside(test: &str, edid: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        body();
+        return;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (run, edid) = (rig(), headsets().join(edid));
+    if !run.exists() || !edid.exists() {
+        say(&format!(
+            "SKIPPED: {test}: no {} or {} (set LEASEHOLD_RIG and LEASEHOLD_HEADSETS)",
+            run.display(),
+            edid.display()
+        ));
+        return;
+    }
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let binary = std::env::current_exe().expect("a test knows its binary");
+    let command = format!(
+        "mkdir -m 700 /run/user0; export XDG_RUNTIME_DIR=/run/user0 {INSIDE}=1; \
+         exec '{}' --exact {test} --nocapture",
+        binary.display()
+    );
+    let outcome = Command::new(&run)
+        .arg("-e")
+        .arg(&edid)
+        .arg("-o")
+        .arg(&out)
+        .arg(&command)
+        .output()
+        .expect("the rig starts");
+    let text = String::from_utf8_lossy(&outcome.stdout);
+    say(&text);
+    assert!(outcome.status.success(), "{test} failed inside the rig:\n{text}");
+    assert!(text.contains("1 passed"), "the rig did not run {test}:\n{text}");
+}
+
+fn rig() -> PathBuf {
+    from_environment("LEASEHOLD_RIG", "../shared/rig/uml/run")
+}
+
+/// The folder of headset data.
+pub fn headsets() -> PathBuf {
+    from_environment("LEASEHOLD_HEADSETS", "../shared/headsets")
+}
+
+fn from_environment(variable: &str, default: &str) -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join(default);
+    std::env::var_os(variable).map_or_else(default, PathBuf::from)
+}
+
+/// The `leasehold` program.
+pub fn leasehold() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_leasehold"))
+}
+
+/// One of the programs in `examples/`.
+pub fn example(name: &str) -> Command {
+    let binary = std::env::current_exe().expect("a test knows its binary");
+    let path = binary.ancestors().nth(2).expect("target/PROFILE/deps/TEST").join("examples").join(name);
+    assert!(path.exists(), "{} is not built: run 'cargo build --examples'", path.display());
+    Command::new(path)
+}
+
+/// A program that prints JSON lines, ended with the test if not before.
+pub struct Program {
+    child: Child,
+    lines: Receiver<Value>,
+}
+
+impl Program {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+                if sender.send(value).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line it prints.
+    pub fn line(&self) -> Value {
+        self.lines.recv_timeout(Duration::from_secs(20)).expect("the program prints a line within 20 s")
+    }
+
+    /// The next line with this `event`; the others before it are passed over.
+    pub fn event(&self, event: &str) -> Value {
+        loop {
+            let line = self.line();
+            if line["event"] == event {
+                return line;
+            }
+        }
+    }
+
+    /// All lines it has printed and nobody has taken.
+    pub fn rest(&self) -> Vec<Value> {
+        self.lines.try_iter().collect()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// How many fds it has open.
+    pub fn open_fds(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it runs");
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it is a child")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `leasehold serve`, ready and with its first offer made.
+pub fn serve(arguments: &[&str]) -> Program {
+    let program = Program::start(leasehold().args(["serve", "--json"]).args(arguments));
+    assert_eq!(program.line()["event"], "ready");
+    assert_eq!(program.line()["event"], "offered");
+    program
+}
+
+/// Prints a line past the test harness's capture, so that figures and skips are seen.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}
