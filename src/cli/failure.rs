@@ -7,22 +7,29 @@ use crate::error::{Class, Classified};
 pub struct Failure {
     message: String,
     class: Class,
+    usage: bool,
 }
 
 impl Failure {
+    /// One in the command line itself.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { usage: true, ..Self::config(message) }
+    }
+
     /// One that the user has to mend: bad input, a missing file.
     pub fn config(message: impl Into<String>) -> Self {
-        Self { message: message.into(), class: Class::Config }
+        Self { message: message.into(), class: Class::Config, usage: false }
     }
 
     /// One with a class of its own.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { message: message.into(), class }
+        Self { message: message.into(), class, usage: false }
     }
 
-    /// What the process exits with: 3 no headset, 4 lease denied, 5 lease lost, else 1.
+    /// What the process exits with: 2 usage, 3 no headset, 4 lease denied, 5 lease lost, else 1.
     pub fn exit_code(&self) -> u8 {
         match self.class {
+            _ if self.usage => 2,
             Class::NoHeadset => 3,
             Class::LeaseDenied => 4,
             Class::LeaseLost => 5,
@@ -45,6 +52,6 @@ impl<E: Classified> From<E> for Failure {
             message.push_str(&format!(": {cause}"));
             source = cause.source();
         }
-        Self { message, class: error.class() }
+        Self { message, class: error.class(), usage: false }
     }
 }

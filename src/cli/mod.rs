@@ -1,11 +1,17 @@
 //! The command line: one verb a file. Data goes to stdout, logs and errors to stderr.
 
+mod demo;
 mod failure;
+mod output;
+mod render;
 mod serve;
+mod validation;
 
 use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
+
+use crate::time::Instant;
 
 /// Puts frames on a VR headset under Linux, exactly and on time, and always gives the display back.
 ///
@@ -22,14 +28,19 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::Arguments),
     Serve(serve::Arguments),
+    Render(render::Arguments),
 }
 
 /// Runs the program with this process's arguments; the exit code.
 pub fn run() -> u8 {
+    let process_start = Instant::now();
     let arguments = CommandLine::parse();
     start_logging(arguments.verbose);
     let result = match arguments.verb {
+        Verb::Demo(arguments) => demo::run(arguments, process_start),
+        Verb::Render(arguments) => render::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
     };
     match result {
@@ -39,6 +50,11 @@ pub fn run() -> u8 {
             failure.exit_code()
         }
     }
+}
+
+/// What is promised and not built yet says so in one line.
+fn not_yet(what: &str) -> Failure {
+    Failure::config(format!("'{what}' is not in this version of leasehold"))
 }
 
 fn start_logging(verbose: u8) {

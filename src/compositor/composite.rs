@@ -187,7 +187,7 @@ impl Pass {
 const RUN_TIMEOUT: Span = Span::from_ms(10_000);
 
 /// The Vulkan format whose memory layout a scanout format has: both have blue in the lowest bits.
-pub(super) fn vulkan_format(format: PixelFormat) -> vk::Format {
+pub(crate) fn vulkan_format(format: PixelFormat) -> vk::Format {
     match format {
         PixelFormat::Xrgb8888 => vk::Format::B8G8R8A8_UNORM,
         PixelFormat::Xrgb2101010 => vk::Format::A2R10G10B10_UNORM_PACK32,

@@ -86,9 +86,10 @@ impl FrameWriter {
         let period = Span::from_ns(self.shared.period_ns.load(Ordering::Relaxed));
         let mut begin = Instant::from_ns(self.shared.next_vblank_ns.load(Ordering::Relaxed));
         if period <= Span::ZERO {
-            // Nothing is lit yet: the first frame is wanted at once.
+            // Nothing is lit yet: the first frame is wanted at once, others now and then.
             self.deadline = Instant::from_ns(i64::MAX);
-            return Some(now);
+            let first = self.shared.submitted.load(Ordering::Relaxed) == 0;
+            return Some(if first { now } else { now + Span::from_ms(10) });
         }
         if begin < now {
             begin += period * ((now - begin).as_ns() / period.as_ns() + 1);

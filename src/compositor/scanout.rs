@@ -142,13 +142,15 @@ impl Maker<'_> {
         let Some(alignment) = self.device.capabilities().host_memory_alignment else {
             return Err(self.lacks("import of CPU memory (VK_EXT_external_memory_host)"));
         };
-        let Some(pitch) = Image::linear_pitch(self.device, format, self.width_px, self.height_px)? else {
+        let Some(layout) = Image::linear_layout(self.device, format, self.width_px, self.height_px)? else {
             return Err(self.lacks("drawing on pictures laid out row by row"));
         };
-        // A buffer as wide as the driver's rows are long makes the card's pitch the driver's.
-        let buffer = DumbBuffer::new(self.card, (pitch / 4) as u32, self.height_px)?;
+        // A buffer as wide as the driver's rows are long makes the card's pitch the driver's, and one as high as the
+        // driver's image is large holds what padding the driver adds below.
+        let (width, height) = (layout.pitch_bytes / 4, layout.length.div_ceil(layout.pitch_bytes));
+        let buffer = DumbBuffer::new(self.card, width as u32, (height as u32).max(self.height_px))?;
         let (pointer, length) = (buffer.mapping().pointer(), buffer.mapping().length());
-        if u64::from(buffer.pitch_bytes()) != pitch {
+        if u64::from(buffer.pitch_bytes()) != layout.pitch_bytes {
             return Err(self.lacks("a row pitch equal to the display's"));
         }
         if !(pointer as u64).is_multiple_of(alignment) || !(length as u64).is_multiple_of(alignment) {

@@ -18,9 +18,6 @@ pub fn start(mut frames: FrameWriter, burn: Span) -> std::io::Result<JoinHandle<
                 std::hint::spin_loop();
             }
             frames.submit(Pose::AHEAD, Instant::now());
-            if begin == Instant::default() {
-                break;
-            }
         }
     })
 }

@@ -35,7 +35,9 @@ impl std::str::FromStr for Scene {
                 Some((left, right)) => Ok(Self::Images(left.into(), right.into())),
                 None => Err("name two files: images:LEFT.png,RIGHT.png".to_string()),
             },
-            _ => Err(format!("'{text}' is no scene: write grid, room, flat:CODE or images:LEFT.png,RIGHT.png")),
+            _ => {
+                Err(format!("'{text}' is no scene: write grid, room, flat:CODE or images:LEFT.png,RIGHT.png"))
+            }
         }
     }
 }
@@ -58,25 +60,33 @@ impl Scene {
                 let images = [read_pixels(left)?, read_pixels(right)?];
                 let size = |pixels: &Pixels| (pixels.width_px, pixels.height_px);
                 if size(&images[0]) != size(&images[1]) {
-                    let why = format!("it is {:?} pixels large, the left eye's {:?}", size(&images[1]), size(&images[0]));
+                    let why = format!(
+                        "it is {:?} pixels large, the left eye's {:?}",
+                        size(&images[1]),
+                        size(&images[0])
+                    );
                     return Err(FileError::Picture { path: right.clone(), why });
                 }
                 Ok(images)
             }
-            Self::Grid => Ok([0, 1].map(|eye| look(&headset.eyes[eye].tangents, size_px, |x, y| grid(eye, x, y)))),
-            Self::Room => {
-                Ok([0, 1].map(|eye| {
-                    let pose = &headset.eyes[eye].eye_to_head;
-                    let position = DVec3::new(pose[0][3], pose[1][3], pose[2][3]);
-                    look(&headset.eyes[eye].tangents, size_px, |x, y| room(position, DVec3::new(x, y, -1.0)))
-                }))
+            Self::Grid => {
+                Ok([0, 1].map(|eye| look(&headset.eyes[eye].tangents, size_px, |x, y| grid(eye, x, y))))
             }
+            Self::Room => Ok([0, 1].map(|eye| {
+                let pose = &headset.eyes[eye].eye_to_head;
+                let position = DVec3::new(pose[0][3], pose[1][3], pose[2][3]);
+                look(&headset.eyes[eye].tangents, size_px, |x, y| room(position, DVec3::new(x, y, -1.0)))
+            })),
         }
     }
 }
 
 /// Asks for the colour at each pixel's tangents: x to the right, y up.
-fn look(tangents: &Tangents, [width_px, height_px]: [u32; 2], colour: impl Fn(f64, f64) -> [u8; 3]) -> Pixels {
+fn look(
+    tangents: &Tangents,
+    [width_px, height_px]: [u32; 2],
+    colour: impl Fn(f64, f64) -> [u8; 3],
+) -> Pixels {
     let mut samples = Vec::with_capacity(width_px as usize * height_px as usize * 4);
     for row in 0..height_px {
         let v = (f64::from(row) + 0.5) / f64::from(height_px);

@@ -109,6 +109,13 @@ pub struct ModeRequest {
     pub hz: Option<f64>,
 }
 
+impl std::fmt::Display for ModeRequest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}x{}", self.width_px, self.height_px)?;
+        self.hz.map_or(Ok(()), |hz| write!(formatter, "@{hz}"))
+    }
+}
+
 impl std::str::FromStr for ModeRequest {
     type Err = String;
 

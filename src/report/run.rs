@@ -67,7 +67,6 @@ pub struct Report {
 }
 
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "as above")]
 pub struct Display {
     pub source: &'static str,
     pub connector: String,
@@ -81,7 +80,6 @@ pub struct Display {
 }
 
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "as above")]
 pub struct Frames {
     pub vblanks: u64,
     pub presented: u64,
@@ -92,14 +90,12 @@ pub struct Frames {
 }
 
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "as above")]
 pub struct Loop {
     pub allocations: u64,
     pub syscalls_per_frame: f64,
 }
 
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "as above")]
 pub struct Headset {
     pub serial: String,
     pub lens: &'static str,
@@ -107,7 +103,6 @@ pub struct Headset {
 }
 
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "as above")]
 pub struct Lease {
     /// The lessee's number is known to the lessor alone.
     pub id: Option<u32>,

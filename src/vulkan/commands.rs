@@ -133,17 +133,14 @@ impl Recording<'_> {
             .dst_stage_mask(vk::PipelineStageFlags2::HOST)
             .dst_access_mask(vk::AccessFlags2::HOST_READ)];
         let info = vk::DependencyInfo::default().memory_barriers(&barrier);
+        let layout = vk::ImageLayout::TRANSFER_SRC_OPTIMAL;
+        self.transition(image, vk::ImageLayout::GENERAL, layout);
         // SAFETY: as above.
         unsafe {
-            self.device.cmd_copy_image_to_buffer(
-                self.raw,
-                image.raw,
-                vk::ImageLayout::GENERAL,
-                pixels.raw,
-                &region,
-            );
+            self.device.cmd_copy_image_to_buffer(self.raw, image.raw, layout, pixels.raw, &region);
             self.device.cmd_pipeline_barrier2(self.raw, &info);
         }
+        self.transition(image, layout, vk::ImageLayout::GENERAL);
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Device {
     pub(super) memory_fd: Option<khr::external_memory_fd::Device>,
     memory: vk::PhysicalDeviceMemoryProperties,
     name: String,
+    is_cpu: bool,
     capabilities: Capabilities,
     queue_priority: &'static str,
     timestamp_period_ns: f32,
@@ -100,6 +101,7 @@ impl Device {
                 .properties
                 .device_name_as_c_str()
                 .map_or_else(|_| "a GPU".to_string(), |name| name.to_string_lossy().into_owned()),
+            is_cpu: candidate.properties.device_type == vk::PhysicalDeviceType::CPU,
             capabilities,
             queue_priority,
             timestamp_period_ns: candidate.properties.limits.timestamp_period,
@@ -112,6 +114,11 @@ impl Device {
     /// The device's name as its driver tells it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is no GPU at all but a program on the CPU.
+    pub fn is_cpu(&self) -> bool {
+        self.is_cpu
     }
 
     /// What it can do beyond Vulkan 1.3.

@@ -21,6 +21,15 @@ pub struct Image {
     _backing: Option<Box<dyn Send + Sync>>,
 }
 
+/// How a device lays out an image row by row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearLayout {
+    /// Bytes from one row to the next.
+    pub pitch_bytes: u64,
+    /// Bytes in all; can be more than the rows take.
+    pub length: u64,
+}
+
 /// Memory from elsewhere for an image to lie in, row by row.
 #[derive(Debug)]
 pub enum External {
@@ -62,14 +71,14 @@ impl Image {
         Self::new(device, format, width_px, height_px, vk::ImageTiling::OPTIMAL, TARGET_USAGE)
     }
 
-    /// Bytes from one row to the next that the device needs for a row-by-row target in memory from elsewhere; `None`
-    /// when it cannot draw on such images at all.
-    pub fn linear_pitch(
+    /// How the device lays out a row-by-row target in memory from elsewhere; `None` when it cannot draw on such
+    /// images at all.
+    pub fn linear_layout(
         device: &Arc<Device>,
         format: vk::Format,
         width_px: u32,
         height_px: u32,
-    ) -> Result<Option<u64>, VulkanError> {
+    ) -> Result<Option<LinearLayout>, VulkanError> {
         if !device.linear_features(format).contains(vk::FormatFeatureFlags::COLOR_ATTACHMENT) {
             return Ok(None);
         }
@@ -77,7 +86,9 @@ impl Image {
             .handle_types(vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT);
         let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
         let probe = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
-        Ok(Some(probe.row_pitch()))
+        // SAFETY: the probe was just created.
+        let needs = unsafe { device.raw.get_image_memory_requirements(probe.raw) };
+        Ok(Some(LinearLayout { pitch_bytes: probe.row_pitch(), length: needs.size }))
     }
 
     /// A target that lies in memory from elsewhere; `backing` keeps that memory alive.

@@ -35,13 +35,20 @@ pub enum Source {
     Inherited,
 }
 
-impl std::fmt::Display for Source {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
+impl Source {
+    /// Its name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Wayland => "wayland",
             Self::Seat => "seat",
             Self::Inherited => "fd",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 

@@ -1,0 +1,117 @@
+//! `leasehold demo`: a scene on a headset.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::{SigSet, Signal};
+
+use super::{Failure, output, validation};
+use crate::compositor::Limit;
+use crate::demo::{self, Scene, Settings, is_to_come};
+use crate::files;
+use crate::kms::ModeRequest;
+use crate::time::{Instant, Span};
+
+/// Show a scene on the headset, until --seconds, --frames or a signal ends it
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where the display comes from: auto, wayland, seat, fd:N or simulated
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    from: String,
+    /// The connector, where there are several headsets
+    #[arg(long, value_name = "NAME")]
+    connector: Option<String>,
+    /// The mode, as WxH or WxH@HZ [default: the headset's preferred one]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<ModeRequest>,
+    /// The headset's data: a directory with its config.json and mura maps
+    #[arg(long, value_name = "DIR")]
+    headset: Option<PathBuf>,
+    /// What to show: grid, room, flat:CODE or images:LEFT.png,RIGHT.png
+    #[arg(long, value_name = "SCENE", default_value = "room")]
+    scene: Scene,
+    /// How long to show it
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    seconds: Option<Span>,
+    /// How many frames to show
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    frames: Option<u64>,
+    /// Keep the app's thread busy for so long each frame, to overload it on purpose
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..60_000))]
+    app_ms: u32,
+    /// Write the last frame on the panel here, as a PNG of panel codes
+    #[arg(long, value_name = "FILE.png")]
+    capture: Option<PathBuf>,
+    /// Write what the run was like here
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Print the report instead of a summary
+    #[arg(long)]
+    json: bool,
+    #[arg(long, value_name = "FILE.json", hide = true)]
+    trace: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    mirror: bool,
+}
+
+fn seconds(text: &str) -> Result<Span, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Span::from_secs_f64(seconds)),
+        _ => Err(format!("'{text}' is not a number of seconds above 0")),
+    }
+}
+
+/// Runs the demo.
+pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> {
+    if arguments.trace.is_some() {
+        return Err(super::not_yet("demo --trace"));
+    }
+    if arguments.mirror {
+        return Err(super::not_yet("demo --mirror"));
+    }
+    if is_to_come(&arguments.from) {
+        return Err(super::not_yet(&format!("demo --from {}", arguments.from)));
+    }
+    let from = arguments.from.parse().map_err(|error: String| Failure::usage(error))?;
+    let settings = Settings {
+        from,
+        connector: arguments.connector,
+        mode: arguments.mode,
+        headset: arguments.headset,
+        scene: arguments.scene,
+        limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: stop_on_signals()? },
+        app_burn: Span::from_ms(arguments.app_ms.into()),
+        capture: arguments.capture.is_some(),
+        validation: validation::wanted(),
+        process_start,
+    };
+    let outcome = demo::run(settings)?;
+    if let (Some(path), Some(picture)) = (&arguments.capture, &outcome.picture) {
+        files::write_panel(path, picture)?;
+    }
+    let json = serde_json::to_string_pretty(&outcome.report).expect("a report is plain data");
+    if let Some(path) = &arguments.report {
+        files::write(path, |file| writeln!(file, "{json}"))?;
+    }
+    output::line(if arguments.json { json } else { outcome.report.summary() })?;
+    validation::check()?;
+    outcome.error.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// A flag that SIGINT and SIGTERM set. They are blocked in every thread started from here on.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::config(format!("could not wait for signals: {error}"));
+    signals.thread_block().map_err(|errno| failed(&errno))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    let waiter = move || {
+        if signals.wait().is_ok() {
+            flag.store(true, Ordering::Relaxed);
+        }
+    };
+    std::thread::Builder::new().name("signals".to_string()).spawn(waiter).map_err(|error| failed(&error))?;
+    Ok(stop)
+}

@@ -1,0 +1,191 @@
+//! Finds a display, and everything a loop needs to draw on it.
+
+use std::sync::Arc;
+
+use super::{DemoError, Settings};
+use crate::compositor::scanout::{Picture, Pictures};
+use crate::display::leased::LeasedDisplay;
+use crate::display::simulated::SimulatedDisplay;
+use crate::display::{Display, DisplayError};
+use crate::files::read_headset;
+use crate::headset::Headset;
+use crate::kms::buffer::PixelFormat;
+use crate::kms::{Connector, Mode, ModeRequest};
+use crate::lease::request::{Lease, RequestError, inherited, seat, wayland};
+use crate::time::{Instant, Span};
+use crate::vulkan::{Device, Image, VulkanError};
+
+/// Where a display comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The first that works: Wayland, the seat, then a simulated panel.
+    Auto,
+    /// A compositor that leases displays.
+    Wayland,
+    /// The card itself.
+    Seat,
+    /// A lease that this process was started with.
+    Fd(i32),
+    /// A panel that is not there.
+    Simulated,
+}
+
+/// Ways that are promised and not built yet.
+const TO_COME: [&str; 2] = ["x11", "window"];
+
+impl std::str::FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "wayland" => Ok(Self::Wayland),
+            "seat" => Ok(Self::Seat),
+            "simulated" => Ok(Self::Simulated),
+            _ => match text.strip_prefix("fd:").map(str::parse) {
+                Some(Ok(fd)) if fd >= 0 => Ok(Self::Fd(fd)),
+                _ => Err(format!("'{text}' is no source: write auto, wayland, seat, fd:N or simulated")),
+            },
+        }
+    }
+}
+
+/// Whether `text` names a way that is not built yet.
+pub fn is_to_come(text: &str) -> bool {
+    TO_COME.contains(&text)
+}
+
+/// How long a compositor may take to answer.
+const PATIENCE: Span = Span::from_ms(5_000);
+
+/// Two: one is on the panel while the other is drawn.
+const PICTURES: usize = 2;
+
+/// A display and what is drawn on it.
+pub struct Stage {
+    pub display: Box<dyn Display>,
+    pub headset: Headset,
+    pub width_px: u32,
+    pub height_px: u32,
+    pub targets: Vec<(Arc<Image>, Option<Picture>)>,
+    pub scanout: &'static str,
+    pub scanout_refusals: Vec<String>,
+}
+
+/// Finds a display as `settings` say.
+pub fn open(settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoError> {
+    let connector = settings.connector.as_deref();
+    let lease = match settings.from {
+        From::Simulated => None,
+        From::Wayland => Some(wayland::request(None, connector, PATIENCE)?),
+        From::Seat => Some(seat::open(None, connector)?),
+        From::Fd(fd) => Some(inherited::take(fd)?),
+        From::Auto => first_that_works(connector),
+    };
+    match lease {
+        Some(lease) => on_lease(settings, device, lease),
+        None => simulated(settings, device),
+    }
+}
+
+fn first_that_works(connector: Option<&str>) -> Option<Lease> {
+    let passed_over = |name: &str, why: &dyn std::fmt::Display| tracing::info!("not from {name}: {why}");
+    type Way<'a> = (&'static str, &'a dyn Fn() -> Result<Lease, RequestError>);
+    let wayland = || wayland::request(None, connector, PATIENCE);
+    let seat = || seat::open(None, connector);
+    let ways: [Way<'_>; 2] = [("wayland", &wayland), ("seat", &seat)];
+    for (name, request) in ways {
+        match request() {
+            Ok(lease) => return Some(lease),
+            Err(error) => passed_over(name, &error),
+        }
+        if name == "wayland" {
+            passed_over("x11", &"not in this version");
+        }
+    }
+    passed_over("fd:N", &"no fd was named");
+    passed_over("window", &"not in this version");
+    None
+}
+
+fn on_lease(settings: &Settings, device: &Arc<Device>, lease: Lease) -> Result<Stage, DemoError> {
+    let Lease { card, pipeline, connector_name, source, keeper } = lease;
+    card.enable_atomic().map_err(DisplayError::from)?;
+    let connector = Connector::read(&card, pipeline.connector, false).map_err(DisplayError::from)?;
+    let mode = choose_mode(&connector, settings.mode.as_ref())?;
+    let (width_px, height_px) = (mode.width_px(), mode.height_px());
+    let headset = match &settings.headset {
+        Some(path) => read_headset(path)?,
+        None => Headset::generic(width_px / 2, height_px),
+    };
+    let made = Pictures::new(device, &card, width_px, height_px, PixelFormat::Xrgb8888, PICTURES, None)?;
+    for refusal in &made.refusals {
+        tracing::info!("not scanned out by {refusal}");
+    }
+    tracing::info!("{connector_name} at {mode}, scanned out by {}", made.method.name());
+    let framebuffers = made.pictures.iter().map(|picture| picture.framebuffer().clone()).collect();
+    let display = LeasedDisplay::new(
+        source.name(),
+        card,
+        pipeline,
+        connector_name,
+        mode,
+        framebuffers,
+        Box::new(keeper),
+    )?;
+    Ok(Stage {
+        display: Box::new(display),
+        headset,
+        width_px,
+        height_px,
+        targets: made.pictures.into_iter().map(|picture| (picture.target().clone(), Some(picture))).collect(),
+        scanout: made.method.name(),
+        scanout_refusals: made.refusals,
+    })
+}
+
+fn choose_mode(connector: &Connector, wanted: Option<&ModeRequest>) -> Result<Mode, DisplayError> {
+    let found = match wanted {
+        Some(wanted) => wanted.choose(&connector.modes),
+        None => connector.preferred_mode(),
+    };
+    found.copied().ok_or_else(|| DisplayError::NoMode {
+        connector: connector.name.clone(),
+        wanted: wanted.map_or("at all".to_string(), ToString::to_string),
+        available: match connector.modes.is_empty() {
+            true => "none: switch the headset on, or plug it in again".to_string(),
+            false => connector.modes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        },
+    })
+}
+
+/// A Vive's size where a GPU draws; where the CPU has to, one that it can draw ninety times a second.
+const ON_A_GPU: [u32; 2] = [2160, 1200];
+const ON_A_CPU: [u32; 2] = [640, 360];
+
+/// The made-up headset is the same every time.
+const SEED: u64 = 1;
+
+fn simulated(settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoError> {
+    let usual = if device.is_cpu() { ON_A_CPU } else { ON_A_GPU };
+    let [width_px, height_px] = settings.mode.map_or(usual, |mode| [mode.width_px, mode.height_px]);
+    let hz = settings.mode.and_then(|mode| mode.hz).unwrap_or(crate::headset::simulated::REFRESH_HZ);
+    let headset = match &settings.headset {
+        Some(path) => read_headset(path)?,
+        None => Headset::simulated(SEED, (width_px / 2).max(1), height_px),
+    };
+    let format = crate::compositor::composite::vulkan_format(PixelFormat::Xrgb8888);
+    let targets = (0..PICTURES)
+        .map(|_| Ok((Arc::new(Image::target(device, format, width_px, height_px)?), None)))
+        .collect::<Result<_, VulkanError>>()?;
+    tracing::info!("simulated panel at {width_px}x{height_px}@{hz:.3}, drawn by {}", device.name());
+    Ok(Stage {
+        display: Box::new(SimulatedDisplay::new(width_px, height_px, hz, Instant::now())),
+        headset,
+        width_px,
+        height_px,
+        targets,
+        scanout: "none",
+        scanout_refusals: Vec::new(),
+    })
+}
