@@ -243,6 +243,7 @@ impl Service {
         let mut actions = VecDeque::from(self.lessor.handle(event));
         let mut ending = Ending { noticed, fates: self.fates(&actions), dark: Some(noticed) };
         while let Some(action) = actions.pop_front() {
+            tracing::debug!("{:.0} us after noticing: {action:?}", (Instant::now() - noticed).as_us_f64());
             if let Some(answer) = self.carry_out(action, &mut ending) {
                 actions.extend(self.lessor.handle(answer));
             }
