@@ -16,6 +16,7 @@ use crate::kms::{Card, KmsError};
 use crate::lease::request::seat;
 use crate::lease::server::Server;
 use crate::lease::service::{Report, Service, Terms};
+use crate::thread::priority::make_realtime;
 
 /// Own a card as DRM master and lease its headsets out over Wayland; no window system needed
 ///
@@ -67,6 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let terms = Terms { offer: arguments.offer.clone(), allow_uids };
     let mut service = Service::start(card, server, terms)?;
     publish(&mut service, arguments.json);
+    hurry();
     while !wait(&service, &signals)? {
         service.dispatch();
         publish(&mut service, arguments.json);
@@ -74,6 +76,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     service.shut_down();
     publish(&mut service, arguments.json);
     Ok(())
+}
+
+/// A lessee runs in real time, and so does its death: a lessor of ordinary priority would watch the frozen panel of a
+/// crashed one until the last of it was cleared away.
+fn hurry() {
+    for refusal in make_realtime().refusals {
+        tracing::debug!("a crashed lessee's panel may go dark late: {refusal}");
+    }
 }
 
 fn refuse_what_is_to_come(arguments: &Arguments) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 
-use crate::kms::commit::modeset;
+use crate::kms::commit::{Request, modeset};
 use crate::kms::ids::ObjectId;
 use crate::kms::{Card, KmsError, LesseeId, Pipeline};
 
@@ -25,7 +25,13 @@ pub fn revoke(card: &Card, lessee: LesseeId) -> Result<(), KmsError> {
     }
 }
 
+/// The commit that will turn a panel off, made while there is time: it takes some hundred calls to make and two to
+/// carry out.
+pub fn prepare_off(card: &Card, pipeline: &Pipeline) -> Result<Request, KmsError> {
+    pipeline.off(card)
+}
+
 /// Turns a panel off, and returns when it is.
-pub fn turn_off(card: &Card, pipeline: &Pipeline) -> Result<(), KmsError> {
-    modeset(card, &mut pipeline.off(card)?)
+pub fn turn_off(card: &Card, off: &mut Request) -> Result<(), KmsError> {
+    modeset(card, off)
 }

@@ -11,9 +11,10 @@ use super::lessor::{Action, Cause, Event, Holding, Lessor, Offer, RequestId, See
 use super::process::Fate;
 use super::reclaim;
 use super::server::{Incoming, Peer, Server};
+use crate::kms::commit::Request;
 use crate::kms::ids::ObjectId;
 use crate::kms::uevent::{Uevent, UeventSocket};
-use crate::kms::{Card, Connector, KmsError, Pipeline};
+use crate::kms::{Card, Connector, ConnectorId, KmsError, Pipeline};
 use crate::time::Instant;
 
 /// Whom to lease what.
@@ -82,6 +83,8 @@ pub struct Service {
     holders: BTreeMap<RequestId, Peer>,
     /// A lease's fd between its making and its handing over.
     fresh: Option<(RequestId, OwnedFd)>,
+    /// How to turn off the panels that are leased.
+    offs: BTreeMap<ConnectorId, Request>,
     reports: Vec<Report>,
 }
 
@@ -107,6 +110,7 @@ impl Service {
             lessor: Lessor::new(),
             holders: BTreeMap::new(),
             fresh: None,
+            offs: BTreeMap::new(),
             reports: Vec::new(),
         };
         service.reports.push(Report::new(Happening::Ready, Instant::now()));
@@ -140,11 +144,11 @@ impl Service {
         if lease_ended {
             match self.card.lessees() {
                 Ok(alive) => self.handle(Event::Lessees(alive), noticed),
-                Err(error) => tracing::warn!(%error, "could not see which lease ended"),
+                Err(error) => tracing::warn!("could not see which lease ended: {error}"),
             }
         }
         if replugged && let Err(error) = self.look() {
-            tracing::warn!(%error, "could not look at the connectors after a hotplug");
+            tracing::warn!("could not look at the connectors after a hotplug: {error}");
         }
         self.server.flush();
     }
@@ -154,7 +158,7 @@ impl Service {
         self.handle(Event::Shutdown, Instant::now());
         self.server.flush();
         if let Err(error) = self.card.drop_master() {
-            tracing::warn!(%error, "the card was not given back before closing it");
+            tracing::warn!("the card goes back only as it is closed: {error}");
         }
     }
 
@@ -239,6 +243,7 @@ impl Service {
         let mut actions = VecDeque::from(self.lessor.handle(event));
         let mut ending = Ending { noticed, fates: self.fates(&actions), dark: Some(noticed) };
         while let Some(action) = actions.pop_front() {
+            tracing::debug!("{:.0} us after noticing: {action:?}", (Instant::now() - noticed).as_us_f64());
             if let Some(answer) = self.carry_out(action, &mut ending) {
                 actions.extend(self.lessor.handle(answer));
             }
@@ -277,15 +282,15 @@ impl Service {
             }
             Action::Revoke(lessee) => {
                 if let Err(error) = reclaim::revoke(&self.card, lessee) {
-                    tracing::warn!(%error, "a lease would not end");
+                    tracing::warn!("a lease would not end: {error}");
                 }
             }
             Action::Finish(request) => self.server.finish(request),
-            Action::TurnOff(pipeline) => match reclaim::turn_off(&self.card, &pipeline) {
+            Action::TurnOff(pipeline) => match self.turn_off(pipeline.connector) {
                 Ok(()) => ending.dark = ending.dark.map(|_| Instant::now()),
                 Err(error) => {
                     ending.dark = None;
-                    tracing::warn!(%error, "a panel would not go off");
+                    tracing::warn!("a panel would not go off: {error}");
                 }
             },
             Action::Ended(holding, cause) => self.ended(&holding, cause, ending),
@@ -294,15 +299,28 @@ impl Service {
     }
 
     fn lease_out(&mut self, request: RequestId, pipelines: &[Pipeline]) -> Event {
-        match reclaim::lease_out(&self.card, pipelines) {
-            Ok((lessee, fd)) => {
+        // A panel that could not be turned off again is not leased in the first place.
+        let offs = pipelines
+            .iter()
+            .map(|pipeline| Ok((pipeline.connector, reclaim::prepare_off(&self.card, pipeline)?)))
+            .collect::<Result<Vec<_>, KmsError>>();
+        match offs.and_then(|offs| Ok((offs, reclaim::lease_out(&self.card, pipelines)?))) {
+            Ok((offs, (lessee, fd))) => {
+                self.offs.extend(offs);
                 self.fresh = Some((request, fd));
                 Event::Created { request, lessee }
             }
             Err(error) => {
-                tracing::warn!(%error, "a request was refused");
+                tracing::warn!("a request was refused: {error}");
                 Event::NotCreated { request }
             }
+        }
+    }
+
+    fn turn_off(&mut self, connector: ConnectorId) -> Result<(), KmsError> {
+        match self.offs.remove(&connector) {
+            Some(mut off) => reclaim::turn_off(&self.card, &mut off),
+            None => Ok(()),
         }
     }
 

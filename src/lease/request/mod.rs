@@ -6,6 +6,8 @@ pub mod wayland;
 
 use std::sync::Arc;
 
+use nix::errno::Errno;
+
 use crate::error::{Class, Classified};
 use crate::kms::{Card, Connector, KmsError, Pipeline};
 
@@ -153,6 +155,20 @@ pub enum RequestError {
         /// What happened.
         cause: String,
     },
+    /// The card cannot be opened.
+    #[error("could not open {card}: {}: {}", .errno.desc(), open_remedy(*.errno))]
+    NotOpened {
+        /// The card.
+        card: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// It opens, but is no display card.
+    #[error("{card} is not a display card: name one in /dev/dri, or leave --card out")]
+    NotACard {
+        /// What was opened.
+        card: String,
+    },
     /// The card has another master.
     #[error(
         "{card} belongs to another program{holders}, and only one can set its modes: \
@@ -196,11 +212,21 @@ impl Classified for RequestError {
             | Self::NoRuntimeDir
             | Self::NoLeasing { .. }
             | Self::Ambiguous { .. }
+            | Self::NotOpened { .. }
+            | Self::NotACard { .. }
             | Self::Held { .. }
             | Self::NotInherited { .. }
             | Self::NotADisplay { .. } => Class::Config,
             Self::Kms(error) => error.class(),
         }
+    }
+}
+
+fn open_remedy(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EACCES | Errno::EPERM => "join group 'video', or run at the seat",
+        Errno::ENOENT => "see in /dev/dri which cards there are",
+        _ => "see the kernel's log",
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::errno::Errno;
+
 use super::{Keeper, Lease, RequestError, Source, headset_of};
 use crate::kms::{Card, KmsError};
 
@@ -27,9 +29,16 @@ pub fn open(card: Option<&Path>, connector: Option<&str>) -> Result<Lease, Reque
 
 /// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
 pub fn own(card: &Path) -> Result<Card, RequestError> {
-    let owned = Card::open(card)?;
+    let name = card.display().to_string();
+    let owned = Card::open(card).map_err(|error| RequestError::NotOpened {
+        card: name.clone(),
+        errno: error.errno().unwrap_or(Errno::EIO),
+    })?;
+    if owned.driver().is_err() {
+        return Err(RequestError::NotACard { card: name });
+    }
     if !owned.is_master() && owned.become_master().is_err() {
-        return Err(RequestError::Held { card: card.display().to_string(), holders: holders(card) });
+        return Err(RequestError::Held { card: name, holders: holders(card) });
     }
     owned.enable_atomic()?;
     Ok(owned)
