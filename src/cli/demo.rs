@@ -8,6 +8,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::{Failure, output, validation};
 use crate::compositor::Limit;
+use crate::compositor::scanout::Method;
 use crate::demo::{self, Scene, Settings, is_to_come};
 use crate::files;
 use crate::kms::ModeRequest;
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// The headset's data: a directory with its config.json and mura maps
     #[arg(long, value_name = "DIR")]
     headset: Option<PathBuf>,
+    /// Have pictures get to the card in this way or none: dma-buf, host-memory or copy [default: the best that works]
+    #[arg(long, value_name = "WAY")]
+    scanout: Option<Method>,
     /// What to show: grid, room, flat:CODE or images:LEFT.png,RIGHT.png
     #[arg(long, value_name = "SCENE", default_value = "room")]
     scene: Scene,
@@ -79,6 +83,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         connector: arguments.connector,
         mode: arguments.mode,
         headset: arguments.headset,
+        scanout: arguments.scanout,
         scene: arguments.scene,
         limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: stop_on_signals()? },
         app_burn: Span::from_ms(arguments.app_ms.into()),

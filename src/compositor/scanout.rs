@@ -25,6 +25,16 @@ pub enum Method {
     Copy,
 }
 
+impl std::str::FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::DmaBuf, Self::HostMemory, Self::Copy];
+        let wrong = || format!("'{text}' is no way to scan out: write dma-buf, host-memory or copy");
+        known.into_iter().find(|method| method.name() == text).ok_or_else(wrong)
+    }
+}
+
 impl Method {
     /// Its name in reports.
     pub fn name(self) -> &'static str {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::compositor::readback::{PanelPicture, Readback};
+use crate::compositor::scanout::Method;
 use crate::compositor::{Compositor, EyeImages, Limit, LoopPicture, Options, Run, VblankLoop, frames};
 use crate::display::{Display, DisplayError};
 use crate::error::{Class, Classified};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub mode: Option<ModeRequest>,
     /// The headset's data.
     pub headset: Option<PathBuf>,
+    /// The only way in which pictures may get to a card; without, the best that works.
+    pub scanout: Option<Method>,
     /// What is shown.
     pub scene: Scene,
     /// What ends it.

@@ -118,7 +118,8 @@ fn on_lease(settings: &Settings, device: &Arc<Device>, lease: Lease) -> Result<S
         Some(path) => read_headset(path)?,
         None => Headset::generic(width_px / 2, height_px),
     };
-    let made = Pictures::new(device, &card, width_px, height_px, PixelFormat::Xrgb8888, PICTURES, None)?;
+    let made =
+        Pictures::new(device, &card, width_px, height_px, PixelFormat::Xrgb8888, PICTURES, settings.scanout)?;
     for refusal in &made.refusals {
         tracing::info!("not scanned out by {refusal}");
     }
