@@ -42,6 +42,12 @@ pub struct Compositor {
     lens: bool,
     mura: bool,
     dither: bool,
+    tools: Arc<Tools>,
+}
+
+/// What every pass draws with.
+#[derive(Debug)]
+struct Tools {
     pipeline: Pipeline,
     meshes: [(Buffer, u32); 2],
     maps: [Image; 2],
@@ -80,9 +86,11 @@ impl Compositor {
             lens: options.lens,
             mura: maps.is_some(),
             dither: options.dither,
-            pipeline,
-            meshes: [mesh(0)?, mesh(1)?],
-            maps: [map(maps.map(|mura| &mura.left))?, map(maps.map(|mura| &mura.right))?],
+            tools: Arc::new(Tools {
+                pipeline,
+                meshes: [mesh(0)?, mesh(1)?],
+                maps: [map(maps.map(|mura| &mura.left))?, map(maps.map(|mura| &mura.right))?],
+            }),
         })
     }
 
@@ -108,7 +116,8 @@ impl Compositor {
         let mut eyes = Vec::with_capacity(2);
         for eye in 0..2 {
             let buffer = Buffer::new(&self.device, length, vk::BufferUsageFlags::UNIFORM_BUFFER)?;
-            let bindings = Bindings::new(&self.pipeline, &buffer, &images.eyes[eye], &self.maps[eye])?;
+            let bindings =
+                Bindings::new(&self.tools.pipeline, &buffer, &images.eyes[eye], &self.tools.maps[eye])?;
             let uniforms = EyeUniforms::new(&self.headset, eye, self.eye_px, quantisation);
             eyes.push(EyePass { uniforms, buffer, bindings });
         }
@@ -120,6 +129,7 @@ impl Compositor {
             headset: self.headset.clone(),
             images: images.clone(),
             through_lens: self.lens,
+            _tools: self.tools.clone(),
             _target: target.clone(),
         })
     }
@@ -127,10 +137,10 @@ impl Compositor {
     fn record(&self, recording: &mut Recording<'_>, eyes: &[EyePass], target: &Image) {
         let [width, height] = self.eye_px;
         let draws: [Draw<'_>; 2] = std::array::from_fn(|eye| Draw {
-            pipeline: &self.pipeline,
+            pipeline: &self.tools.pipeline,
             bindings: &eyes[eye].bindings,
-            vertices: &self.meshes[eye].0,
-            vertex_count: self.meshes[eye].1,
+            vertices: &self.tools.meshes[eye].0,
+            vertex_count: self.tools.meshes[eye].1,
             area_px: [eye as u32 * width, 0, width, height],
         });
         recording.transition(target, vk::ImageLayout::UNDEFINED, vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL);
@@ -155,6 +165,8 @@ pub struct Pass {
     headset: Arc<Headset>,
     images: Arc<EyeImages>,
     through_lens: bool,
+    // Only kept alive: the recording refers to them.
+    _tools: Arc<Tools>,
     _target: Arc<Image>,
 }
 

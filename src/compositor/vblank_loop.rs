@@ -1,11 +1,14 @@
-//! The loop: once a vblank, wake, latch the pose, composite, hand over, wait for the flip.
+//! The loop: once a vblank, wake, latch the pose, composite, hand over, and see the frame come on.
+//!
+//! Where a composite takes longer than what is left after a flip, the next one is begun before that flip: a device
+//! that is nearly too slow then still shows a new frame at every vblank.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
-use super::frames::{AppTotals, FrameReader, SLOTS};
+use super::frames::{AppFrame, AppTotals, FrameReader, SLOTS};
 use super::pose::Pose;
 use super::scanout::Picture;
 use crate::display::simulated::sleep_until;
@@ -91,6 +94,8 @@ pub struct VblankLoop {
     /// From the vblank at which a frame comes on to the middle of its light.
     to_photon: Span,
     number: u64,
+    /// Handed over and not yet seen to come on.
+    pending: Option<Frame>,
     warm: Option<Warm>,
 }
 
@@ -106,7 +111,8 @@ struct Warm {
 const KEPT_FRAMES: usize = 65_536;
 
 impl VblankLoop {
-    /// A loop over `pictures`, of which there are two at least: one is on the panel while the next is drawn.
+    /// A loop over `pictures`, of which there are three at least: one is on the panel, one waits for its vblank, and
+    /// the next is drawn.
     pub fn new(
         display: Box<dyn Display>,
         pictures: Vec<LoopPicture>,
@@ -114,7 +120,7 @@ impl VblankLoop {
         poses: Box<dyn PoseSource>,
         illumination: Illumination,
     ) -> Self {
-        assert!(pictures.len() >= 2, "a loop needs a picture to draw on while another is shown");
+        assert!(pictures.len() >= 3, "a loop needs a picture to draw on while others are shown");
         let description = display.description();
         let to_photon = match illumination {
             // The whole panel flashes once its last line has come in.
@@ -128,6 +134,7 @@ impl VblankLoop {
             recorder: Recorder::new(KEPT_FRAMES),
             to_photon,
             number: 0,
+            pending: None,
             warm: None,
             display,
             pictures,
@@ -139,10 +146,11 @@ impl VblankLoop {
     /// Runs until `limit`; what happened, the display still lit.
     pub fn run(mut self, limit: &Limit) -> Run {
         let mut first_flip = None;
-        let mut error = None;
-        while !limit.stop.load(Ordering::Relaxed) {
+        let mut error = self.rehearse().err();
+        while error.is_none() && !limit.stop.load(Ordering::Relaxed) {
             match self.frame() {
-                Ok(Some(flip)) => {
+                Ok(flip) => {
+                    let Some(flip) = flip else { continue };
                     let first = *first_flip.get_or_insert(flip);
                     self.warm_up(flip - first);
                     let ended = limit.frames.is_some_and(|frames| self.number >= frames)
@@ -151,47 +159,79 @@ impl VblankLoop {
                         break;
                     }
                 }
-                // The app has not drawn anything yet.
-                Ok(None) => sleep_until(Instant::now() + Span::from_ms(1)),
-                Err(lost) => {
-                    error = Some(lost);
-                    break;
-                }
+                Err(lost) => error = Some(lost),
             }
         }
+        error = error.or_else(|| self.settle().err());
         self.into_run(first_flip, error)
     }
 
-    /// Brings the app's newest frame on the panel; when it came on.
+    /// Draws and hands over the app's newest frame, and takes in the flip of the one before. When that one came on;
+    /// `None` where there was none.
     fn frame(&mut self) -> Result<Option<Instant>, DisplayError> {
-        let mut frame = Frame { number: self.number, ..Frame::default() };
-        if let Some(newest) = self.clock.newest() {
-            // The vblank after the last flip, even where that can no longer be made: then it is missed.
-            frame.target = self.clock.next_after(newest.time).expect("a vblank was seen");
-            self.frames.predict(frame.target, self.clock.period());
-            frame.planned_wake = self.schedule.wake(frame.target.time).max(Instant::now());
-            sleep_until(frame.planned_wake);
+        let mut frame = self.plan();
+        let mut flip = None;
+        if self.pending.is_some_and(|pending| pending.target.time <= frame.planned_wake) {
+            flip = self.settle()?;
+            frame = self.plan();
         }
+        sleep_until(frame.planned_wake);
         frame.wake = Instant::now();
-        let Some(app) = self.frames.newest() else { return Ok(None) };
+        let Some(app) = self.frames.newest() else {
+            // The app has not drawn anything yet.
+            sleep_until(frame.wake + Span::from_ms(1));
+            return Ok(flip);
+        };
         frame.rewarped = !app.fresh;
         let index = (self.number % self.pictures.len() as u64) as usize;
+        self.draw(&mut frame, index, app)?;
+        if self.pending.is_some() {
+            flip = self.settle()?;
+            // The frame before may have come on late; that is its miss, and not this one's too.
+            frame.target = self.plan().target;
+        }
+        self.display.show(index)?;
+        frame.submit = Instant::now();
+        self.number += 1;
+        if self.number == 1 {
+            // Lit: there is no vblank to aim at before the first.
+            self.pending = Some(frame);
+            return self.settle();
+        }
+        self.pending = Some(frame);
+        Ok(flip)
+    }
+
+    /// Which vblank the next frame is for, and when to wake for it.
+    fn plan(&self) -> Frame {
+        let mut frame = Frame { number: self.number, ..Frame::default() };
+        let Some(newest) = self.clock.newest() else { return frame };
+        // The vblank after the last flip, even where that can no longer be made: then it is missed. A flip still
+        // under way comes when it was meant to, or at the next vblank there is.
+        let last = self.pending.map_or(newest.sequence, |pending| pending.target.sequence);
+        frame.target = self.clock.at(last + 1).expect("a vblank was seen");
+        self.frames.predict(frame.target, self.clock.period());
+        frame.planned_wake = self.schedule.wake(frame.target.time).max(Instant::now());
+        frame
+    }
+
+    fn draw(&mut self, frame: &mut Frame, index: usize, app: AppFrame) -> Result<(), DisplayError> {
         let picture = &mut self.pictures[index];
         let pass = &mut picture.passes[app.slot];
         frame.latch = Instant::now();
-        let expected = self.clock.next_after(frame.latch).map_or(frame.latch, |vblank| vblank.time);
-        pass.latch(app.pose, self.poses.pose_at(expected + self.to_photon), self.number);
+        let shown = if frame.number == 0 { frame.latch } else { frame.target.time };
+        pass.latch(app.pose, self.poses.pose_at(shown + self.to_photon), self.number);
         pass.run()?;
         frame.drawn = Instant::now();
         if let Some(scanout) = &mut picture.scanout {
             scanout.finish()?;
         }
-        self.display.show(index)?;
-        frame.submit = Instant::now();
-        self.finish(frame).map(Some)
+        Ok(())
     }
 
-    fn finish(&mut self, mut frame: Frame) -> Result<Instant, DisplayError> {
+    /// Waits for the flip under way, and records its frame; when it came on.
+    fn settle(&mut self) -> Result<Option<Instant>, DisplayError> {
+        let Some(mut frame) = self.pending.take() else { return Ok(None) };
         let flip = self.display.wait_for_flip(Instant::now() + FLIP_TIMEOUT)?;
         frame.flip = flip.ok_or_else(|| DisplayError::NoFlip {
             connector: self.display.description().connector.clone(),
@@ -199,12 +239,22 @@ impl VblankLoop {
         })?;
         frame.photon = frame.flip.time + self.to_photon;
         self.clock.observe(frame.flip);
-        if self.number > 0 {
-            self.schedule.observe(frame.submit - frame.planned_wake, frame.missed() > 0);
+        if frame.number > 0 {
+            self.schedule.observe(frame.drawn - frame.planned_wake, frame.missed() > 0);
         }
         self.recorder.add(&frame);
-        self.number += 1;
-        Ok(frame.flip.time)
+        Ok(Some(frame.flip.time))
+    }
+
+    /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts.
+    fn rehearse(&mut self) -> Result<(), DisplayError> {
+        for picture in &mut self.pictures {
+            for pass in &mut picture.passes {
+                pass.latch(Pose::AHEAD, Pose::AHEAD, 0);
+                pass.run()?;
+            }
+        }
+        Ok(())
     }
 
     fn warm_up(&mut self, running: Span) {

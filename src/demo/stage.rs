@@ -58,8 +58,8 @@ pub fn is_to_come(text: &str) -> bool {
 /// How long a compositor may take to answer.
 const PATIENCE: Span = Span::from_ms(5_000);
 
-/// Two: one is on the panel while the other is drawn.
-const PICTURES: usize = 2;
+/// One is on the panel, one waits for its vblank, and one is drawn.
+const PICTURES: usize = 3;
 
 /// A display and what is drawn on it.
 pub struct Stage {

@@ -30,7 +30,8 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// When to wake to have a frame ready for a vblank at `target`. Before any frame was seen: at once.
+    /// When to wake to have a frame ready for a vblank at `target`. That can be before the vblank ahead of it, where
+    /// a frame takes that long. Before any frame was seen: at once.
     pub fn wake(&self, target: Instant) -> Instant {
         match self.seen {
             0 => Instant::from_ns(0),
@@ -38,7 +39,8 @@ impl Schedule {
         }
     }
 
-    /// Takes in a frame: how long it took from its planned wake-up to its commit, and whether its vblank was missed.
+    /// Takes in a frame: how long it took from its planned wake-up until it was ready to be handed over, and whether
+    /// its vblank was missed.
     pub fn observe(&mut self, cost: Span, missed: bool) {
         self.costs[self.seen % WINDOW] = cost;
         self.seen += 1;

@@ -63,6 +63,13 @@ impl VblankClock {
         between(oldest, self.recent[(self.seen - 1) % WINDOW]).unwrap_or(self.nominal)
     }
 
+    /// When the vblank of that count was or will be; `None` before one was seen.
+    pub fn at(&self, sequence: u64) -> Option<Vblank> {
+        let newest = self.newest()?;
+        let count = sequence.wrapping_sub(newest.sequence) as i64;
+        Some(Vblank { sequence, time: newest.time + self.period() * count })
+    }
+
     /// The first vblank that comes after `time` and has a higher count than the newest seen.
     pub fn next_after(&self, time: Instant) -> Option<Vblank> {
         let newest = self.newest()?;

@@ -18,6 +18,8 @@ pub struct Buffer {
 
 // SAFETY: the mapping is plain memory, valid from any thread; `&mut self` guards writes.
 unsafe impl Send for Buffer {}
+// SAFETY: shared access only reads.
+unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// A buffer of `length` bytes of zeros.
