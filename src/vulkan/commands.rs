@@ -1,6 +1,6 @@
 //! Command buffers that are recorded, submitted, and waited for.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use ash::vk;
 
@@ -61,10 +61,12 @@ impl Commands {
     pub fn run(&mut self, timeout: Span) -> Result<(), VulkanError> {
         let buffers = [self.raw];
         let submit = [vk::SubmitInfo::default().command_buffers(&buffers)];
-        // SAFETY: host synchronisation: the queue is used by the thread that owns the compositor alone; the fence is
-        // unsignalled because every run waits for and resets it.
+        // SAFETY: host synchronisation: the lock keeps other threads off the queue; the fence is unsignalled because
+        // every run waits for and resets it.
         unsafe {
-            self.device.raw.queue_submit(self.device.queue, &submit, self.fence).during("submit work")?;
+            let queue = self.device.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            self.device.raw.queue_submit(*queue, &submit, self.fence).during("submit work")?;
+            drop(queue);
             self.device
                 .raw
                 .wait_for_fences(&[self.fence], true, timeout.as_ns().max(0) as u64)
@@ -76,9 +78,9 @@ impl Commands {
 
 impl Drop for Commands {
     fn drop(&mut self) {
-        // SAFETY: every submit was waited for, or the wait failed and the device is idled here first.
+        self.device.wait_idle();
+        // SAFETY: every submit was waited for, or the wait failed and the device was idled above.
         unsafe {
-            let _ = self.device.raw.device_wait_idle();
             self.device.raw.destroy_fence(self.fence, None);
             self.device.raw.destroy_command_pool(self.pool, None);
         }

@@ -1,7 +1,7 @@
 //! The device that composites: which one, with which queue, and what it can do beyond Vulkan 1.3.
 
 use std::ffi::CStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::{ext, khr, vk};
 
@@ -24,7 +24,8 @@ pub struct Capabilities {
 /// A Vulkan device with one queue for graphics.
 pub struct Device {
     pub(super) raw: ash::Device,
-    pub(super) queue: vk::Queue,
+    /// Vulkan lets one thread at a time use a queue. The vblank loop is alone with it while it runs.
+    pub(super) queue: Mutex<vk::Queue>,
     pub(super) queue_family: u32,
     pub(super) host_memory: Option<ext::external_memory_host::Device>,
     pub(super) memory_fd: Option<khr::external_memory_fd::Device>,
@@ -91,7 +92,7 @@ impl Device {
         // SAFETY: one queue of this family was asked for at creation.
         let queue = unsafe { raw.get_device_queue(candidate.queue_family, 0) };
         Ok(Arc::new(Self {
-            queue,
+            queue: Mutex::new(queue),
             queue_family: candidate.queue_family,
             host_memory: host.then(|| ext::external_memory_host::Device::new(&instance.raw, &raw)),
             memory_fd: dma_buf.then(|| khr::external_memory_fd::Device::new(&instance.raw, &raw)),
@@ -168,7 +169,8 @@ impl Device {
 
     /// Waits until all work given to the device is done. For shutting down only.
     pub fn wait_idle(&self) {
-        // SAFETY: one thread at a time uses the queue: the one that owns the compositor.
+        let _queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: host synchronisation: the lock keeps other threads off the queue.
         if let Err(result) = unsafe { self.raw.device_wait_idle() } {
             tracing::debug!(%result, "the device did not finish its work");
         }

@@ -1,0 +1,176 @@
+//! The pass on the GPU against its formulas, with Vulkan's validation on: any message of it fails the test.
+
+#![allow(clippy::disallowed_macros)] // a test that does not run says so where a person sees it
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use leasehold::compositor::eye_images::Samples;
+use leasehold::compositor::readback::{PanelPicture, Readback};
+use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose, reference};
+use leasehold::files::read_headset;
+use leasehold::headset::{Channel, Headset};
+use leasehold::kms::buffer::PixelFormat;
+use leasehold::vulkan::instance::validation_messages;
+use leasehold::vulkan::{Device, Image, Instance};
+
+const EXACT: Options = Options { lens: false, mura: false, dither: false };
+const CORRECTED: Options = Options { mura: true, ..EXACT };
+
+fn device() -> &'static Arc<Device> {
+    static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        let instance = Instance::new(true).expect("Vulkan and its validation layer");
+        Device::open(&Arc::new(instance)).expect("a Vulkan device")
+    })
+}
+
+/// One frame through the pass.
+fn composite(
+    headset: &Arc<Headset>,
+    eyes: [&Pixels; 2],
+    options: Options,
+    format: PixelFormat,
+) -> PanelPicture {
+    let (width, height) = (headset.panel.eye_width * 2, headset.panel.eye_height);
+    let compositor = Compositor::new(device(), headset, width, height, format, options).unwrap();
+    let images = Arc::new(EyeImages::upload(device(), eyes[0], eyes[1]).unwrap());
+    let target = Arc::new(Image::target(device(), compositor.target_format(), width, height).unwrap());
+    let mut pass = compositor.pass(&images, &target).unwrap();
+    pass.latch(Pose::AHEAD, Pose::AHEAD, 7);
+    pass.run().unwrap();
+    let picture = Readback::new(device(), &target, format).unwrap().picture().unwrap();
+    assert_eq!(validation_messages(), 0, "the validation layer found mistakes");
+    picture
+}
+
+/// A made-up headset, and the real one where its data is at hand.
+fn headsets() -> Vec<Arc<Headset>> {
+    let mut headsets = vec![Arc::new(Headset::simulated(3, 135, 150))];
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/headsets");
+    let root = std::env::var_os("LEASEHOLD_HEADSETS").unwrap_or_else(|| beside.into());
+    match read_headset(&Path::new(&root).join("vive-LHR-C5C0BC88")) {
+        Ok(real) => headsets.push(Arc::new(real)),
+        Err(error) => eprintln!("SKIPPED: the real headset: {error} (set LEASEHOLD_HEADSETS)"),
+    }
+    headsets
+}
+
+/// All codes in all neighbourhoods, differing from channel to channel.
+fn noise(width_px: u32, height_px: u32, seed: u32) -> Pixels {
+    let mut state = seed;
+    let samples = (0..width_px * height_px * 4).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    Pixels { width_px, height_px, samples: Samples::Eight(samples.collect()) }
+}
+
+/// Calls `check` with every pixel's eye, place in that eye, and codes.
+fn each_pixel(picture: &PanelPicture, mut check: impl FnMut(usize, [u32; 2], [u16; 3])) {
+    let eye_width = picture.width_px / 2;
+    for (index, codes) in picture.codes.chunks_exact(3).enumerate() {
+        let (x, y) = (index as u32 % picture.width_px, index as u32 / picture.width_px);
+        check((x / eye_width) as usize, [x % eye_width, y], [codes[0], codes[1], codes[2]]);
+    }
+}
+
+#[test]
+fn without_lens_mura_and_dither_an_image_comes_out_code_for_code() {
+    for headset in headsets() {
+        let (width, height) = (headset.panel.eye_width, headset.panel.eye_height);
+        let eyes = [noise(width, height, 1), noise(width, height, 2)];
+        let picture = composite(&headset, [&eyes[0], &eyes[1]], EXACT, PixelFormat::Xrgb8888);
+        each_pixel(&picture, |eye, [x, y], codes| {
+            let Samples::Eight(samples) = &eyes[eye].samples else { unreachable!() };
+            let at = (y * width + x) as usize * 4;
+            let expected = [0, 1, 2].map(|channel| u16::from(samples[at + channel]));
+            assert_eq!(codes, expected, "eye {eye}, pixel {x},{y}");
+        });
+    }
+}
+
+#[test]
+fn mura_adds_just_what_the_maps_say() {
+    for headset in headsets() {
+        let mura = headset.mura.as_ref().unwrap();
+        for code in [16u8, 17, 64, 128, 200, 239] {
+            let image = Pixels::flat(headset.panel.eye_width, headset.panel.eye_height, code);
+            let picture = composite(&headset, [&image, &image], CORRECTED, PixelFormat::Xrgb8888);
+            each_pixel(&picture, |eye, [x, y], codes| {
+                let map = [&mura.left, &mura.right][eye];
+                let texel = f64::from(map.texels[(y * map.width + x) as usize]);
+                // To the nearest; the maps' offset puts what would be ties a hair above them.
+                let exact = f64::from(code) + 255.0 * mura.scale * (texel / 255.0 + mura.offset);
+                let expected = (exact + 0.5 + 1e-6).floor().clamp(0.0, 255.0) as u16;
+                assert_eq!(codes, [expected; 3], "code {code}, eye {eye}, pixel {x},{y}, texel {texel}");
+            });
+        }
+    }
+}
+
+#[test]
+fn black_is_one_code_all_over_the_panel() {
+    for headset in headsets() {
+        let black = Pixels::flat(64, 64, 0);
+        let expected = (headset.mura.as_ref().unwrap().black_code).round() as u16;
+        let picture = composite(&headset, [&black, &black], Options::default(), PixelFormat::Xrgb8888);
+        each_pixel(&picture, |eye, place, codes| {
+            assert_eq!(codes, [expected; 3], "eye {eye}, pixel {place:?}");
+        });
+    }
+}
+
+#[test]
+fn the_pass_is_the_reference_within_a_code() {
+    for headset in headsets() {
+        let [width, height] =
+            [headset.panel.eye_width, headset.panel.eye_height].map(|pixels| pixels * 7 / 5);
+        let waves = |seed: f64| {
+            let samples = (0..height).flat_map(|y| {
+                (0..width).flat_map(move |x| {
+                    let wave = |period: f64| {
+                        let phase = (f64::from(x) + 0.7 * f64::from(y) + seed) / period;
+                        (32.0 + 90.0 * (1.0 + (phase * std::f64::consts::TAU).sin())) as u8
+                    };
+                    [wave(61.0), wave(83.0), wave(97.0), 255]
+                })
+            });
+            Pixels { width_px: width, height_px: height, samples: Samples::Eight(samples.collect()) }
+        };
+        let eyes = [waves(0.0), waves(31.0)];
+        let options = Options { dither: false, ..Options::default() };
+        let picture = composite(&headset, [&eyes[0], &eyes[1]], options, PixelFormat::Xrgb8888);
+        let (mut checked, mut edge) = (0u32, 0u32);
+        each_pixel(&picture, |eye, place, codes| {
+            // Every pixel of the small headset; of the large one, a grid that meets all columns and rows in the end.
+            if picture.width_px > 1000 && (place[0] + 7 * place[1]) % 13 != 0 {
+                return;
+            }
+            for channel in Channel::ALL {
+                let expected = reference::code(&headset, &eyes[eye], options, eye, channel, place);
+                let off = (f64::from(codes[channel.index()]) - expected.clamp(0.0, 255.0)).abs();
+                checked += 1;
+                // On the very edge of what is seen, single precision may decide otherwise.
+                edge += u32::from(off > 1.0);
+            }
+        });
+        assert!(edge <= checked / 20_000, "{edge} of {checked} are off by more than a code");
+    }
+}
+
+#[test]
+fn dither_keeps_the_mean_and_ten_bits_are_finer_than_eight() {
+    let headset = Arc::new(Headset::simulated(3, 135, 150));
+    // Half way between two 8-bit codes.
+    let level = (100.5 / 255.0 * 65535.0) as u16;
+    let samples = [level, level, level, 65535].repeat(135 * 150);
+    let image = Pixels { width_px: 135, height_px: 150, samples: Samples::Sixteen(samples) };
+    let dithered = Options { dither: true, ..EXACT };
+    let picture = composite(&headset, [&image, &image], dithered, PixelFormat::Xrgb8888);
+    let mean = picture.codes.iter().map(|&code| f64::from(code)).sum::<f64>() / picture.codes.len() as f64;
+    assert!((mean - 100.5).abs() < 0.05, "{mean}");
+    assert!(picture.codes.iter().all(|code| (100..=101).contains(code)));
+    let picture = composite(&headset, [&image, &image], EXACT, PixelFormat::Xrgb2101010);
+    assert!(picture.codes.iter().all(|&code| code == 403), "{:?}", &picture.codes[..6]); // 100.5 / 255 * 1023 = 403.2
+}
