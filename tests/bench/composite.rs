@@ -48,8 +48,10 @@ fn measure(device: &Arc<Device>, width_px: u32, height_px: u32) {
         .iter()
         .map(|&(_, options)| {
             let format = PixelFormat::Xrgb8888;
-            let compositor = Compositor::new(device, &headset, width_px, height_px, format, options).expect("compositor");
-            let target = Image::target(device, compositor.target_format(), width_px, height_px).expect("target");
+            let compositor =
+                Compositor::new(device, &headset, width_px, height_px, format, options).expect("compositor");
+            let target =
+                Image::target(device, compositor.target_format(), width_px, height_px).expect("target");
             // The pass holds what it draws with only by reference, so the compositor comes along.
             (compositor.pass(&images, &Arc::new(target)).expect("pass"), compositor)
         })

@@ -13,18 +13,22 @@ pub fn open(card: Option<&Path>, connector: Option<&str>) -> Result<Lease, Reque
     if let Some(path) = card {
         return open_one(path, connector);
     }
-    let paths = Card::paths().map_err(|error| match error {
-        KmsError::NoCard => RequestError::NoCard,
-        other => other.into(),
-    })?;
     let mut refused = RequestError::NoCard;
-    for path in paths {
+    for path in cards()? {
         match open_one(&path, connector) {
             Ok(lease) => return Ok(lease),
             Err(error) => refused = error,
         }
     }
     Err(refused)
+}
+
+/// The cards of this machine, in order; at least one.
+pub fn cards() -> Result<Vec<PathBuf>, RequestError> {
+    Card::paths().map_err(|error| match error {
+        KmsError::NoCard => RequestError::NoCard,
+        other => other.into(),
+    })
 }
 
 /// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
@@ -38,7 +42,8 @@ pub fn own(card: &Path) -> Result<Card, RequestError> {
         return Err(RequestError::NotACard { card: name });
     }
     if !owned.is_master() && owned.become_master().is_err() {
-        return Err(RequestError::Held { card: name, holders: holders(card) });
+        let holders = holders(card).map_or(String::new(), |names| format!(" ({names})"));
+        return Err(RequestError::Held { card: name, holders });
     }
     owned.enable_atomic()?;
     Ok(owned)
@@ -56,9 +61,9 @@ fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError>
     })
 }
 
-/// The programs that have `path` open, in parentheses; nothing where that is not for this user to see. One of them is
-/// the master: the kernel tells which only to root, in debugfs.
-fn holders(path: &Path) -> String {
+/// The other programs that have `path` open, by name and process id; `None` where that is not for this user to see. One
+/// of them is the master: the kernel tells which only to root, in debugfs.
+pub fn holders(path: &Path) -> Option<String> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut names: Vec<String> = processes
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
@@ -69,7 +74,7 @@ fn holders(path: &Path) -> String {
         })
         .collect();
     names.sort();
-    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn has_open(pid: u32, path: &Path) -> bool {
