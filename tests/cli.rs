@@ -171,6 +171,7 @@ fn the_doctor_says_that_there_is_no_card() {
     );
     assert!(json["vulkan"]["driver_ok"].is_boolean());
     run(&["vblank"]).refused(3, &["no display card"]);
+    run(&["vblank", "--card", "/dev/null"]).refused(1, &["/dev/null is not a display card"]);
 }
 
 #[test]

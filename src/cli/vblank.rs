@@ -1,7 +1,7 @@
 //! `leasehold vblank`: watches a display's clock, without a lease and without being master.
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
@@ -12,7 +12,7 @@ use super::{Failure, output, signals};
 use crate::error::Class;
 use crate::kms::event::{Event, events};
 use crate::kms::{Card, Connector, CrtcId, KmsError, Vblank};
-use crate::lease::request::seat;
+use crate::lease::request::{RequestError, seat};
 use crate::report::Distribution;
 use crate::thread::priority::make_realtime;
 use crate::time::{Instant, Span};
@@ -66,9 +66,9 @@ fn find(arguments: &Arguments) -> Result<Lit, Failure> {
     };
     let mut there = Vec::new();
     for path in paths {
-        let (card, _) = Card::open_to_look(&path)?;
-        let connectors = match connectors(&card) {
-            Ok(connectors) => connectors,
+        let (card, connectors) = match look(&path) {
+            Ok(found) => found,
+            Err(error) if arguments.card.is_some() => return Err(error.into()),
             Err(error) => {
                 there.push(error.to_string());
                 continue;
@@ -98,9 +98,12 @@ fn find(arguments: &Arguments) -> Result<Lit, Failure> {
     ))
 }
 
-fn connectors(card: &Card) -> Result<Vec<Connector>, KmsError> {
+fn look(path: &Path) -> Result<(Card, Vec<Connector>), RequestError> {
+    let (card, _) = seat::look(path)?;
     card.enable_atomic()?; // else connectors do not tell their CRTC
-    card.connectors()?.into_iter().map(|id| Connector::read(card, id, false)).collect()
+    let read = card.connectors()?.into_iter().map(|id| Connector::read(&card, id, false));
+    let connectors = read.collect::<Result<_, _>>()?;
+    Ok((card, connectors))
 }
 
 /// Whether the CRTC counts vblanks now: one that is off does not.

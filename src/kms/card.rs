@@ -41,18 +41,6 @@ impl Card {
         Ok(Self { fd, name })
     }
 
-    /// Opens a card node to look and not to touch: where that brings mastership, it is given back at once. Also tells
-    /// whether it did, which is to say that the card had no master.
-    pub fn open_to_look(path: &Path) -> Result<(Self, bool), KmsError> {
-        let card = Self::open(path)?;
-        card.driver()?; // else it is no card, and no question about mastership makes sense
-        let free = card.is_master();
-        if free {
-            card.drop_master()?;
-        }
-        Ok((card, free))
-    }
-
     /// Takes over a lease or card fd that came from elsewhere; makes it close-on-exec and non-blocking.
     pub fn from_fd(fd: OwnedFd, name: impl Into<String>) -> Result<Self, KmsError> {
         let name = name.into();

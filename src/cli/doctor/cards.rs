@@ -6,8 +6,8 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use crate::headset::edid::Edid;
-use crate::kms::{Card, Connector, KmsError};
-use crate::lease::request::seat;
+use crate::kms::{Card, Connector};
+use crate::lease::request::{RequestError, seat};
 
 /// A card.
 #[derive(Debug, Serialize)]
@@ -69,8 +69,8 @@ impl CardFinding {
         finding
     }
 
-    fn fill(&mut self, path: &Path) -> Result<(), KmsError> {
-        let (card, free) = Card::open_to_look(path)?;
+    fn fill(&mut self, path: &Path) -> Result<(), RequestError> {
+        let (card, free) = seat::look(path)?;
         self.free = free;
         self.driver = Some(card.driver()?);
         self.master_held_by = if free { None } else { seat::holders(path) };

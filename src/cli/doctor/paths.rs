@@ -73,7 +73,7 @@ fn seat_path(cards: &[CardFinding]) -> PathFinding {
         );
     }
     let blocked = |code, why: String, remedy| PathFinding::blocked("seat", code, why, remedy);
-    if let Some(card) = cards.iter().find(|card| card.free) {
+    if let Some(card) = cards.iter().find(|card| card.free && card.error.is_none()) {
         let why = format!("nothing that hangs on {} is a headset", card.path);
         return blocked("no-headset", why, "plug the headset in and switch it on");
     }
@@ -83,7 +83,7 @@ fn seat_path(cards: &[CardFinding]) -> PathFinding {
         return blocked("held", why, "end that session or service, or lease from it over Wayland");
     }
     match cards.iter().find_map(|card| card.error.clone()) {
-        Some(why) => blocked("not-opened", why, "join group 'video', or run at the seat"),
+        Some(why) => blocked("not-opened", why, "see to that, and run 'leasehold doctor' again"),
         None => blocked("no-card", "no display card in /dev/dri".to_string(), "load the GPU's kernel driver"),
     }
 }

@@ -33,20 +33,36 @@ pub fn cards() -> Result<Vec<PathBuf>, RequestError> {
 
 /// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
 pub fn own(card: &Path) -> Result<Card, RequestError> {
-    let name = card.display().to_string();
-    let owned = Card::open(card).map_err(|error| RequestError::NotOpened {
-        card: name.clone(),
-        errno: error.errno().unwrap_or(Errno::EIO),
-    })?;
-    if owned.driver().is_err() {
-        return Err(RequestError::NotACard { card: name });
-    }
+    let owned = open_card(card)?;
     if !owned.is_master() && owned.become_master().is_err() {
         let holders = holders(card).map_or(String::new(), |names| format!(" ({names})"));
-        return Err(RequestError::Held { card: name, holders });
+        return Err(RequestError::Held { card: card.display().to_string(), holders });
     }
     owned.enable_atomic()?;
     Ok(owned)
+}
+
+/// Opens `card` to look and not to touch: where that brings mastership, it is given back at once. Also tells whether it
+/// did, which is to say that the card had no master.
+pub fn look(card: &Path) -> Result<(Card, bool), RequestError> {
+    let opened = open_card(card)?;
+    let free = opened.is_master();
+    if free {
+        opened.drop_master()?;
+    }
+    Ok((opened, free))
+}
+
+fn open_card(path: &Path) -> Result<Card, RequestError> {
+    let name = path.display().to_string();
+    let card = Card::open(path).map_err(|error| RequestError::NotOpened {
+        card: name.clone(),
+        errno: error.errno().unwrap_or(Errno::EIO),
+    })?;
+    if card.driver().is_err() {
+        return Err(RequestError::NotACard { card: name });
+    }
+    Ok(card)
 }
 
 fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError> {
