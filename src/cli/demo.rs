@@ -1,12 +1,8 @@
 //! `leasehold demo`: a scene on a headset.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::signal::{SigSet, Signal};
-
-use super::{Failure, output, validation};
+use super::{Failure, output, signals, validation};
 use crate::compositor::Limit;
 use crate::compositor::scanout::Method;
 use crate::demo::{self, Scene, Settings, is_to_come};
@@ -36,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SCENE", default_value = "room")]
     scene: Scene,
     /// How long to show it
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = super::seconds)]
     seconds: Option<Span>,
     /// How many frames to show
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -59,13 +55,6 @@ pub struct Arguments {
     mirror: bool,
 }
 
-fn seconds(text: &str) -> Result<Span, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Span::from_secs_f64(seconds)),
-        _ => Err(format!("'{text}' is not a number of seconds above 0")),
-    }
-}
-
 /// Runs the demo.
 pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> {
     if arguments.trace.is_some() {
@@ -85,7 +74,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         headset: arguments.headset,
         scanout: arguments.scanout,
         scene: arguments.scene,
-        limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: stop_on_signals()? },
+        limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: signals::stop_flag()? },
         app_burn: Span::from_ms(arguments.app_ms.into()),
         capture: arguments.capture.is_some(),
         validation: validation::wanted(),
@@ -102,21 +91,4 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
     output::line(if arguments.json { json } else { outcome.report.summary() })?;
     validation::check()?;
     outcome.error.map_or(Ok(()), |error| Err(error.into()))
-}
-
-/// A flag that SIGINT and SIGTERM set. They are blocked in every thread started from here on.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::config(format!("could not wait for signals: {error}"));
-    signals.thread_block().map_err(|errno| failed(&errno))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let waiter = move || {
-        if signals.wait().is_ok() {
-            flag.store(true, Ordering::Relaxed);
-        }
-    };
-    std::thread::Builder::new().name("signals".to_string()).spawn(waiter).map_err(|error| failed(&error))?;
-    Ok(stop)
 }

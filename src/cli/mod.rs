@@ -1,17 +1,21 @@
 //! The command line: one verb a file. Data goes to stdout, logs and errors to stderr.
 
 mod demo;
+mod doctor;
 mod failure;
+mod headset;
 mod output;
 mod render;
 mod serve;
+mod signals;
 mod validation;
+mod vblank;
 
 use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
 
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// Puts frames on a VR headset under Linux, exactly and on time, and always gives the display back.
 ///
@@ -30,7 +34,10 @@ struct CommandLine {
 enum Verb {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
+    Doctor(doctor::Arguments),
+    Headset(headset::Arguments),
     Render(render::Arguments),
+    Vblank(vblank::Arguments),
 }
 
 /// Runs the program with this process's arguments; the exit code.
@@ -40,8 +47,11 @@ pub fn run() -> u8 {
     start_logging(arguments.verbose);
     let result = match arguments.verb {
         Verb::Demo(arguments) => demo::run(arguments, process_start),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
+        Verb::Headset(arguments) => headset::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Vblank(arguments) => vblank::run(&arguments),
     };
     match result {
         Ok(()) => 0,
@@ -49,6 +59,14 @@ pub fn run() -> u8 {
             tracing::error!("{failure}");
             failure.exit_code()
         }
+    }
+}
+
+/// Reads a number of seconds off the command line.
+fn seconds(text: &str) -> Result<Span, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Span::from_secs_f64(seconds)),
+        _ => Err(format!("'{text}' is not a number of seconds above 0")),
     }
 }
 

@@ -13,3 +13,8 @@ pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// Prints a JSON object.
+pub fn json(object: &serde_json::Value) -> Result<(), Failure> {
+    line(format!("{object:#}"))
+}

@@ -26,7 +26,15 @@ pub struct Distribution {
 impl Distribution {
     /// Of spans, in microseconds.
     pub fn of_us(spans: impl Iterator<Item = Span>) -> Self {
-        let mut values: Vec<f64> = spans.map(Span::as_us_f64).collect();
+        Self::of(spans.map(Span::as_us_f64).collect())
+    }
+
+    /// Of spans, in nanoseconds.
+    pub fn of_ns(spans: impl Iterator<Item = Span>) -> Self {
+        Self::of(spans.map(|span| span.as_ns() as f64).collect())
+    }
+
+    fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         // The nearest rank: the least value that so many of all are at most.
         let quantile = |share: f64| match values.len() {

@@ -13,12 +13,8 @@ pub fn open(card: Option<&Path>, connector: Option<&str>) -> Result<Lease, Reque
     if let Some(path) = card {
         return open_one(path, connector);
     }
-    let paths = Card::paths().map_err(|error| match error {
-        KmsError::NoCard => RequestError::NoCard,
-        other => other.into(),
-    })?;
     let mut refused = RequestError::NoCard;
-    for path in paths {
+    for path in cards()? {
         match open_one(&path, connector) {
             Ok(lease) => return Ok(lease),
             Err(error) => refused = error,
@@ -27,21 +23,46 @@ pub fn open(card: Option<&Path>, connector: Option<&str>) -> Result<Lease, Reque
     Err(refused)
 }
 
+/// The cards of this machine, in order; at least one.
+pub fn cards() -> Result<Vec<PathBuf>, RequestError> {
+    Card::paths().map_err(|error| match error {
+        KmsError::NoCard => RequestError::NoCard,
+        other => other.into(),
+    })
+}
+
 /// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
 pub fn own(card: &Path) -> Result<Card, RequestError> {
-    let name = card.display().to_string();
-    let owned = Card::open(card).map_err(|error| RequestError::NotOpened {
-        card: name.clone(),
-        errno: error.errno().unwrap_or(Errno::EIO),
-    })?;
-    if owned.driver().is_err() {
-        return Err(RequestError::NotACard { card: name });
-    }
+    let owned = open_card(card)?;
     if !owned.is_master() && owned.become_master().is_err() {
-        return Err(RequestError::Held { card: name, holders: holders(card) });
+        let holders = holders(card).map_or(String::new(), |names| format!(" ({names})"));
+        return Err(RequestError::Held { card: card.display().to_string(), holders });
     }
     owned.enable_atomic()?;
     Ok(owned)
+}
+
+/// Opens `card` to look and not to touch: where that brings mastership, it is given back at once. Also tells whether it
+/// did, which is to say that the card had no master.
+pub fn look(card: &Path) -> Result<(Card, bool), RequestError> {
+    let opened = open_card(card)?;
+    let free = opened.is_master();
+    if free {
+        opened.drop_master()?;
+    }
+    Ok((opened, free))
+}
+
+fn open_card(path: &Path) -> Result<Card, RequestError> {
+    let name = path.display().to_string();
+    let card = Card::open(path).map_err(|error| RequestError::NotOpened {
+        card: name.clone(),
+        errno: error.errno().unwrap_or(Errno::EIO),
+    })?;
+    if card.driver().is_err() {
+        return Err(RequestError::NotACard { card: name });
+    }
+    Ok(card)
 }
 
 fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError> {
@@ -56,9 +77,9 @@ fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError>
     })
 }
 
-/// The programs that have `path` open, in parentheses; nothing where that is not for this user to see. One of them is
-/// the master: the kernel tells which only to root, in debugfs.
-fn holders(path: &Path) -> String {
+/// The other programs that have `path` open, by name and process id; `None` where that is not for this user to see. One
+/// of them is the master: the kernel tells which only to root, in debugfs.
+pub fn holders(path: &Path) -> Option<String> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut names: Vec<String> = processes
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
@@ -69,7 +90,7 @@ fn holders(path: &Path) -> String {
         })
         .collect();
     names.sort();
-    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn has_open(pid: u32, path: &Path) -> bool {

@@ -38,6 +38,16 @@ pub fn request(socket: Option<&str>, connector: Option<&str>, timeout: Span) -> 
     session.lease(connector)
 }
 
+/// What is on offer: the socket asked and the connectors' names, none of which is leased. Looks where [`request`] does.
+pub fn offers(socket: Option<&str>, timeout: Span) -> Result<(String, Vec<String>), RequestError> {
+    let deadline = Deadline { at: Instant::now() + timeout, after: timeout };
+    let mut session = Session::open(socket, deadline)?;
+    session.learn_offers()?;
+    let connectors = session.client.devices.iter().flat_map(|device| &device.connectors);
+    let names = connectors.map(|connector| connector.name.clone()).collect();
+    Ok((session.socket, names))
+}
+
 /// Keeps a lease's connection open. Dropping it gives the lease back.
 #[derive(Debug)]
 pub struct Keeper {
