@@ -17,7 +17,7 @@ use leasehold::kms::event::{Event, events};
 use leasehold::kms::{Connector, KmsError};
 use leasehold::lease::Lease;
 use leasehold::lease::request::wayland;
-use leasehold::thread::priority::make_realtime;
+use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::Span;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -120,7 +120,7 @@ fn flip_until(
     stop: &AtomicBool,
 ) -> Result<Counts, KmsError> {
     let card = &lease.card;
-    for refusal in make_realtime().refusals {
+    for refusal in make_realtime(Urgency::Vblank).refusals {
         tracing::warn!("{refusal}");
     }
     let mut flip = lease.pipeline.flip(card)?;

@@ -13,11 +13,12 @@ use leasehold::kms::property::Properties;
 use leasehold::kms::uevent::{Uevent, UeventSocket};
 use leasehold::kms::{Card, Connector, CrtcId, Pipeline};
 use leasehold::lease::request::wayland;
-use leasehold::thread::priority::make_realtime;
+use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::{Instant, Span};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use rig::{CARD, Program, VIVE, example, inside, leasehold, say, serve};
+use nix::unistd::Pid;
+use rig::{CARD, Program, VIVE, example, inside, leasehold, pin, say, serve};
 use serde_json::json;
 
 const VIVE_PERIOD: Span = Span::from_ns(11_169_777);
@@ -121,12 +122,15 @@ fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
         let card = Card::open(Path::new(CARD)).unwrap();
         card.enable_atomic().unwrap();
         assert!(!card.is_master());
-        make_realtime(); // the watch is not to be late itself
+        pin(serve.pid(), 0);
+        pin(Pid::this(), 0);
+        make_realtime(Urgency::Lessor); // the watch is not to be late itself
         let fds = serve.open_fds();
         let (mut after_uevent, mut after_kill) = (Vec::new(), Vec::new());
         let (mut noticed, mut blanked) = (Vec::new(), Vec::new());
         for _ in 0..KILLS {
             let mut lessee = Program::start(&mut example("lessee"));
+            pin(lessee.pid(), 1);
             let crtc = CrtcId::new(lessee.line()["crtc"].as_u64().unwrap() as u32).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(60));
             assert!(active(&card, crtc));
@@ -147,9 +151,8 @@ fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
         report("off after the kill", &mut after_kill);
         report("noticed after the kill, by serve", &mut noticed);
         report("noticed to off, by serve", &mut blanked);
-        // All but one: the rig is itself a program, and its host may stall it for longer than that once in a while.
-        let all_but_one = after_uevent[KILLS - 2];
-        assert!(all_but_one <= VIVE_PERIOD * 3, "{} us", all_but_one.as_us_f64());
+        let worst = after_uevent[KILLS - 1];
+        assert!(worst <= VIVE_PERIOD * 3, "{} us are more than three vblanks", worst.as_us_f64());
     });
 }
 

@@ -16,7 +16,7 @@ use crate::kms::{Card, KmsError};
 use crate::lease::request::seat;
 use crate::lease::server::Server;
 use crate::lease::service::{Report, Service, Terms};
-use crate::thread::priority::make_realtime;
+use crate::thread::priority::{Urgency, make_realtime};
 
 /// Own a card as DRM master and lease its headsets out over Wayland; no window system needed
 ///
@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// A lessee runs in real time, and so does its death: a lessor of ordinary priority would watch the frozen panel of a
 /// crashed one until the last of it was cleared away.
 fn hurry() {
-    for refusal in make_realtime().refusals {
+    for refusal in make_realtime(Urgency::Lessor).refusals {
         tracing::debug!("a crashed lessee's panel may go dark late: {refusal}");
     }
 }

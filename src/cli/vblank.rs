@@ -14,7 +14,7 @@ use crate::kms::event::{Event, events};
 use crate::kms::{Card, Connector, CrtcId, KmsError, Vblank};
 use crate::lease::request::{RequestError, seat};
 use crate::report::Distribution;
-use crate::thread::priority::make_realtime;
+use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
 
 /// Watch a lit display's vblanks, disturbing nobody
@@ -38,7 +38,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let lit = find(arguments)?;
     let stop = signals::stop_flag()?;
-    for refusal in make_realtime().refusals {
+    for refusal in make_realtime(Urgency::Vblank).refusals {
         tracing::info!("vblanks may be seen late: {refusal}");
     }
     let seen = lit.watch(arguments.seconds, &stop)?;

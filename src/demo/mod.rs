@@ -17,7 +17,7 @@ use crate::kms::ModeRequest;
 use crate::kms::buffer::PixelFormat;
 use crate::lease::request::RequestError;
 use crate::report::{Priority, Report, Setup};
-use crate::thread::priority::make_realtime;
+use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Device, Image, Instance, VulkanError};
 
@@ -166,7 +166,7 @@ fn run_loop(
     let thread = std::thread::Builder::new().name("vblank".to_string());
     let handle = thread
         .spawn(move || {
-            let granted = make_realtime();
+            let granted = make_realtime(Urgency::Vblank);
             for refusal in &granted.refusals {
                 tracing::info!("{refusal}");
             }

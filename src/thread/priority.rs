@@ -14,13 +14,19 @@ pub struct Granted {
     pub refusals: Vec<String>,
 }
 
-/// Below the kernel's own threaded interrupts (50), above everything that has no deadline.
-const PRIORITY: libc::c_int = 20;
+/// Who asks. All are below the kernel's own threaded interrupts (50) and above everything that has no deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// A thread that shows frames.
+    Vblank = 20,
+    /// A lessor: it has to get a word in while a lessee's threads die, or spin.
+    Lessor = 30,
+}
 
 /// Puts the calling thread under `SCHED_FIFO`, locks the process's memory, and asks for exact timers.
-pub fn make_realtime() -> Granted {
+pub fn make_realtime(urgency: Urgency) -> Granted {
     let mut refusals = Vec::new();
-    let parameter = libc::sched_param { sched_priority: PRIORITY };
+    let parameter = libc::sched_param { sched_priority: urgency as libc::c_int };
     // SAFETY: a zero pid is the calling thread, and the parameter lives across the call.
     let result =
         unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameter) };
@@ -28,9 +34,10 @@ pub fn make_realtime() -> Granted {
         Ok(_) => "fifo",
         Err(errno) => {
             refusals.push(format!(
-                "real-time scheduling was refused ({}): allow it with 'rtprio {PRIORITY}' in \
-                 /etc/security/limits.d or LimitRTPRIO={PRIORITY} in the service",
-                errno.desc()
+                "real-time scheduling was refused ({}): allow it with 'rtprio {priority}' in \
+                 /etc/security/limits.d or LimitRTPRIO={priority} in the service",
+                errno.desc(),
+                priority = urgency as libc::c_int
             ));
             "normal"
         }

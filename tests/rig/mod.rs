@@ -174,6 +174,16 @@ pub fn serve(arguments: &[&str]) -> Program {
     program
 }
 
+/// Keeps all threads of a process on one CPU.
+///
+/// The rig's kernel cannot be interrupted for tens of milliseconds while it tears a process down; whoever is to be
+/// timed then keeps off that process's CPU.
+pub fn pin(pid: Pid, cpu: u32) {
+    let arguments = ["-a", "-p", "-c", &cpu.to_string(), &pid.to_string()];
+    let output = Command::new("taskset").args(arguments).output().expect("taskset is part of util-linux");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Prints a line past the test harness's capture, so that figures and skips are seen.
 pub fn say(text: &str) {
     use std::io::Write;

@@ -1,0 +1,228 @@
+//! The whole road in the rig: `serve` and `demo` in two processes, from lease to panel and back.
+//!
+//! The rig runs one thread of a process at a time, so a driver that draws on the CPU is given one thread and one CPU:
+//! handing pieces to other threads only costs there.
+
+mod rig;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use leasehold::kms::uevent::{Uevent, UeventSocket};
+use leasehold::kms::{Card, Connector, CrtcId};
+use leasehold::thread::priority::{Urgency, make_realtime};
+use leasehold::time::{Instant, Span};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use rig::{CARD, Program, VIVE, example, headsets, inside, leasehold, pin, say, serve};
+use serde_json::Value;
+
+const TINY: &str = "tiny/480x270-90hz.bin";
+
+fn demo() -> Command {
+    let program = leasehold();
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", "1"]).arg(program.get_program()).arg("demo");
+    pinned.env("LP_NUM_THREADS", "0");
+    pinned
+}
+
+fn run_demo(arguments: &[&str]) -> Value {
+    let output = demo().args(arguments).arg("--json").output().expect("the demo starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {errors}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+}
+
+/// A picture with all codes and an edge everywhere, for the lens to bend.
+fn write_picture(path: &Path, seed: u32) {
+    let (width, height) = (378u32, 420u32);
+    let bytes: Vec<u8> = (0..width * height)
+        .flat_map(|index| {
+            let (x, y) = (index % width, index / width);
+            [
+                (x * 255 / width) as u8,
+                (y * 255 / height) as u8,
+                ((x / 16 + y / 16 + seed) % 2 * 200 + 16) as u8,
+            ]
+        })
+        .collect();
+    let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
+}
+
+fn decode(path: &Path) -> Vec<u8> {
+    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_vive_is_lit_over_a_lease_and_shows_what_render_renders() {
+    inside("a_vive_is_lit_over_a_lease_and_shows_what_render_renders", VIVE, || {
+        let folder = PathBuf::from("/tmp");
+        let path = |name: &str| folder.join(name).display().to_string();
+        write_picture(Path::new(&path("left.png")), 0);
+        write_picture(Path::new(&path("right.png")), 1);
+        let headset = headsets().join("vive-LHR-C5C0BC88").display().to_string();
+        let mut rendered = leasehold();
+        rendered.args(["render", "--headset", &headset]).env("LEASEHOLD_VALIDATION", "1");
+        rendered.args([
+            "--left",
+            &path("left.png"),
+            "--right",
+            &path("right.png"),
+            "--out",
+            &path("rendered.png"),
+        ]);
+        assert!(rendered.status().unwrap().success());
+        let expected = decode(Path::new(&path("rendered.png")));
+        let serve = serve(&[]);
+        let scene = format!("images:{},{}", path("left.png"), path("right.png"));
+        for way in ["host-memory", "copy"] {
+            let report = run_demo(&[
+                "--from",
+                "wayland",
+                "--headset",
+                &headset,
+                "--scene",
+                &scene,
+                "--scanout",
+                way,
+                "--seconds",
+                "5",
+                "--capture",
+                &path("shown.png"),
+            ]);
+            say(&format!("{way}: {}", report["display"]));
+            let objects = serve.event("granted");
+            assert_eq!(objects["connector"], "Virtual-2");
+            assert_eq!(report["display"]["mode"], "2160x1200");
+            assert_eq!(report["display"]["scanout"], way);
+            let measured = report["display"]["measured_hz"].as_f64().unwrap();
+            assert!((measured - 89.527).abs() < 0.02, "{measured}");
+            // Connector, CRTC, primary plane, and the overlay plane that only this CRTC can show.
+            assert_eq!(report["lease"]["objects"].as_array().unwrap().len(), 4);
+            assert_eq!(report["headset"]["mura"], true);
+            assert_eq!(report["loop"]["allocations"], 0, "{}", report["loop"]);
+            let shown = decode(Path::new(&path("shown.png")));
+            assert_eq!(shown.len(), expected.len());
+            let off = shown.iter().zip(&expected).filter(|(a, b)| a.abs_diff(**b) > 1).count();
+            assert_eq!(off, 0, "{off} codes differ from render's by more than one");
+        }
+    });
+}
+
+#[test]
+fn ninety_hertz_are_kept_nearly_as_well_as_by_bare_flips() {
+    inside("ninety_hertz_are_kept_nearly_as_well_as_by_bare_flips", TINY, || {
+        let serve = serve(&[]);
+        pin(serve.pid(), 0);
+        let mut bare = example("lessee");
+        let bare = bare.args(["--frames", "1800"]).output().unwrap();
+        let lines = String::from_utf8_lossy(&bare.stdout);
+        let bare: Value = serde_json::from_str(lines.lines().last().expect("a line")).unwrap();
+        let bare_share = bare["missed"].as_f64().unwrap() / 1800.0;
+        let report = run_demo(&["--from", "wayland", "--scene", "grid", "--seconds", "20"]);
+        let frames = &report["frames"];
+        let share = frames["missed"].as_f64().unwrap() / frames["vblanks"].as_f64().unwrap();
+        say(&format!(
+            "missed: bare flips {:.2} %, demo {:.2} %; {frames} {} composite {}",
+            bare_share * 100.0,
+            share * 100.0,
+            report["misses"],
+            report["composite_us"]
+        ));
+        let measured = report["display"]["measured_hz"].as_f64().unwrap();
+        assert!((measured - 90.0146).abs() < 0.05, "{measured}");
+        assert_eq!(report["loop"]["allocations"], 0);
+        assert!(report["loop"]["syscalls_per_frame"].as_f64().unwrap() <= 6.0);
+        let causes: f64 = report["misses"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
+        assert_eq!(causes, frames["missed"].as_f64().unwrap(), "every miss has a cause");
+        assert!(share <= bare_share + MISSED_ABOVE_BARE, "{share} against {bare_share}");
+    });
+}
+
+/// What a composite on the CPU may cost above bare flips.
+const MISSED_ABOVE_BARE: f64 = 0.01;
+
+#[test]
+fn a_killed_demo_leaves_the_headset_dark_and_free_twenty_times() {
+    inside("a_killed_demo_leaves_the_headset_dark_and_free_twenty_times", TINY, || {
+        const KILLS: usize = 20;
+        let serve = serve(&[]);
+        let card = Card::open(Path::new(CARD)).unwrap();
+        card.enable_atomic().unwrap();
+        pin(serve.pid(), 0);
+        pin(Pid::this(), 0);
+        make_realtime(Urgency::Lessor);
+        let fds = serve.open_fds();
+        let mut dark = Vec::new();
+        for _ in 0..KILLS {
+            let mut demo = Program::start(demo().args(["--from", "wayland", "--scene", "flat:80", "--json"]));
+            let granted = serve.event("granted");
+            let crtc = lit_crtc(&card);
+            demo.signal(Signal::SIGKILL);
+            let (announced, off) = uevent_and_dark(&card, crtc);
+            demo.wait();
+            let ended = serve.event("ended");
+            dark.push((off - announced).max(Span::ZERO));
+            assert_eq!((&ended["reason"], &ended["lessee"]), (&Value::from("crashed"), &granted["lessee"]));
+            assert_eq!(serve.event("offered")["connector"], "Virtual-2");
+        }
+        let report = run_demo(&["--from", "wayland", "--frames", "30"]);
+        assert_eq!(report["display"]["connector"], "Virtual-2", "the headset is lit once more");
+        serve.event("ended");
+        assert_eq!(serve.open_fds(), fds, "serve keeps fds of leases that are over");
+        dark.sort();
+        let (p50, worst) = (dark[KILLS / 2], dark[KILLS - 1]);
+        say(&format!(
+            "dark after the uevent: p50 {:.0} us, worst {:.0} us",
+            p50.as_us_f64(),
+            worst.as_us_f64()
+        ));
+        assert!(
+            worst <= Span::from_ns(11_109_312) * 3,
+            "{} us are more than three vblanks",
+            worst.as_us_f64()
+        );
+    });
+}
+
+/// Waits until the demo has lit the headset's CRTC.
+fn lit_crtc(card: &Card) -> CrtcId {
+    let start = Instant::now();
+    while Instant::now() - start < Span::from_ms(20_000) {
+        let connectors =
+            card.connectors().unwrap().into_iter().map(|id| Connector::read(card, id, false).unwrap());
+        if let Some(crtc) =
+            connectors.filter(|connector| connector.name == "Virtual-2").find_map(|found| found.crtc)
+        {
+            return crtc;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    panic!("nothing was lit within 20 s");
+}
+
+/// When the kernel announced that a lease is over, and when its CRTC was off.
+fn uevent_and_dark(card: &Card, crtc: CrtcId) -> (Instant, Instant) {
+    let uevents = UeventSocket::open().unwrap();
+    let start = Instant::now();
+    let (mut announced, mut dark) = (None, None);
+    while announced.is_none() || dark.is_none() {
+        assert!(Instant::now() - start < Span::from_ms(10_000), "announced {announced:?}, dark {dark:?}");
+        if announced.is_none() && uevents.next() == Some(Uevent::Lease) {
+            announced = Some(Instant::now());
+        }
+        if dark.is_none() && card.vblank(crtc).is_err_and(|error| error.errno() == Some(Errno::EINVAL)) {
+            dark = Some(Instant::now());
+        }
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+    (announced.unwrap(), dark.unwrap())
+}
