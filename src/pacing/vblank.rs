@@ -15,6 +15,7 @@ pub struct VblankClock {
     /// The newest ones, oldest overwritten.
     recent: [Vblank; WINDOW],
     seen: usize,
+    on_grid: bool,
 }
 
 /// How many vblanks the period is measured over: long against the jitter of one stamp, short against drift.
@@ -25,7 +26,7 @@ const ENOUGH: usize = 16;
 impl VblankClock {
     /// A clock that has seen nothing yet; `nominal` is the mode's own period.
     pub fn new(nominal: Span) -> Self {
-        Self { nominal, first: None, recent: [Vblank::default(); WINDOW], seen: 0 }
+        Self { nominal, first: None, recent: [Vblank::default(); WINDOW], seen: 0, on_grid: false }
     }
 
     /// Takes in a vblank. One that is not newer than the last is ignored; a count that went back, or a time that does
@@ -43,6 +44,12 @@ impl VblankClock {
             if counted == 0 || off > (expected.as_ns() / 2).max(self.nominal.as_ns() / 2) {
                 *self = Self::new(self.nominal);
             }
+        }
+        if self.seen == 1 && !self.on_grid {
+            // The first stamp after a mode set says when the CRTC was switched on, which is no vblank of its grid.
+            self.on_grid = true;
+            self.first = None;
+            self.seen = 0;
         }
         self.first.get_or_insert(vblank);
         self.recent[self.seen % WINDOW] = vblank;
@@ -121,6 +128,15 @@ mod tests {
     }
 
     #[test]
+    fn the_stamp_of_the_mode_set_itself_is_not_trusted() {
+        let mut clock = VblankClock::new(VIVE);
+        clock.observe(vblank(999, Instant::from_ns(VIVE.as_ns() * 999 - 5_000_000)));
+        run(&mut clock, 1000, 50, VIVE);
+        assert_eq!(clock.period(), VIVE);
+        assert!((clock.measured_hz().unwrap() - 89.527_30).abs() < 1e-4);
+    }
+
+    #[test]
     fn starts_anew_when_the_count_or_the_time_jumps() {
         let mut clock = VblankClock::new(VIVE);
         run(&mut clock, 1000, 50, VIVE);
@@ -129,6 +145,7 @@ mod tests {
         let (resumed, later) = (clock.newest().unwrap(), Span::from_ms(60_000));
         clock.observe(vblank(7, resumed.time + later));
         clock.observe(vblank(8, resumed.time + later + VIVE));
+        clock.observe(vblank(9, resumed.time + later + VIVE * 2));
         assert!((clock.measured_hz().unwrap() - 89.527_30).abs() < 1e-3);
     }
 
