@@ -76,7 +76,7 @@ fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 /// Sets the preferred mode with the first of two pictures, both returned.
-fn light(lease: &Lease) -> Result<[(DumbBuffer, Framebuffer); 2], KmsError> {
+fn light(lease: &Lease) -> Result<Vec<(DumbBuffer, Framebuffer)>, KmsError> {
     let (card, pipeline) = (&lease.card, &lease.pipeline);
     let connector = Connector::read(card, pipeline.connector, false)?;
     let mode = connector.preferred_mode().ok_or_else(|| KmsError::Missing {
@@ -84,13 +84,14 @@ fn light(lease: &Lease) -> Result<[(DumbBuffer, Framebuffer); 2], KmsError> {
         object: "mode",
         remedy: "power-cycle the headset, its EDID could not be read",
     })?;
-    let picture = |byte| {
-        let mut buffer = DumbBuffer::new(card, mode.width_px(), mode.height_px())?;
+    let (width_px, height_px) = (mode.width_px(), mode.height_px());
+    let mut pictures = Vec::new();
+    for (mut buffer, byte) in DumbBuffer::several(card, width_px, height_px, 2)?.into_iter().zip([0x20, 0x60])
+    {
         buffer.mapping_mut().fill(byte);
-        let framebuffer = buffer.framebuffer(mode.width_px(), mode.height_px(), PixelFormat::Xrgb8888)?;
-        Ok::<_, KmsError>((buffer, framebuffer))
-    };
-    let pictures = [picture(0x20)?, picture(0x60)?];
+        let framebuffer = buffer.framebuffer(width_px, height_px, PixelFormat::Xrgb8888)?;
+        pictures.push((buffer, framebuffer));
+    }
     let blob = ModeBlob::new(card, mode)?;
     modeset(card, &mut pipeline.on(card, mode, &blob, &pictures[0].1)?)?;
     Ok(pictures)
@@ -115,7 +116,7 @@ struct Counts {
 
 fn flip_until(
     lease: &Lease,
-    pictures: &[(DumbBuffer, Framebuffer); 2],
+    pictures: &[(DumbBuffer, Framebuffer)],
     frames: Option<u64>,
     stop: &AtomicBool,
 ) -> Result<Counts, KmsError> {
@@ -128,7 +129,7 @@ fn flip_until(
     let mut last: Option<u32> = None;
     let mut buffer = [0; 1024];
     while !stop.load(Ordering::Relaxed) && frames.is_none_or(|wanted| counts.flips < wanted) {
-        flip.show(card, &pictures[(counts.flips as usize + 1) % 2].1, 0)?;
+        flip.show(card, &pictures[(counts.flips as usize + 1) % pictures.len()].1, 0)?;
         let mut fds = [PollFd::new(card.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut fds, PollTimeout::from(1000u16));
         let length = card.read_events(&mut buffer)?;

@@ -43,26 +43,21 @@ struct Place {
 
 // A rational lens divides, and so does a turn of the head; carrying the divisor along makes it one division for both.
 fn place(uv: vec2<f32>) -> Place {
-    var x = vec3(uv.x);
-    var y = vec3(uv.y);
+    var x = vec3(2.0 * uv.x - 1.0) - eye.center_x.rgb;
+    var y = vec3((2.0 * uv.y - 1.0) * eye.center_x.w) - eye.center_y.rgb;
+    let r2 = x * x + y * y;
+    let polynomial = 1.0 + r2 * (eye.k1.rgb + r2 * (eye.k2.rgb + r2 * eye.k3.rgb));
+    var seen = vec3(r2.g <= eye.center_y.w);
+    var factor = polynomial;
     var p = vec3(1.0);
-    var seen = vec3(true);
-    if LENS != 0u {
-        x = vec3(2.0 * uv.x - 1.0) - eye.center_x.rgb;
-        y = vec3((2.0 * uv.y - 1.0) * eye.center_x.w) - eye.center_y.rgb;
-        let r2 = x * x + y * y;
-        let polynomial = 1.0 + r2 * (eye.k1.rgb + r2 * (eye.k2.rgb + r2 * eye.k3.rgb));
-        seen = vec3(r2.g <= eye.center_y.w);
-        var factor = polynomial;
-        if LENS == 2u {
-            factor = 1.0 + eye.k4.rgb * polynomial;
-            p = polynomial;
-            // Past the pole the formula turns the picture inside out.
-            seen &= p > vec3(0.0);
-        }
-        x *= factor;
-        y *= factor;
+    if LENS == 2u {
+        factor = 1.0 + eye.k4.rgb * polynomial;
+        p = polynomial;
+        // Past the pole the formula turns the picture inside out.
+        seen &= p > vec3(0.0);
     }
+    x *= factor;
+    y *= factor;
     let z = eye.column_x.z * x + eye.column_y.z * y + eye.column_p_z.rgb * p;
     let over_z = 1.0 / z;
     var place: Place;
@@ -74,6 +69,16 @@ fn place(uv: vec2<f32>) -> Place {
     return place;
 }
 
+// The same where no lens parts the channels; third: above 0 where it can be seen.
+fn place_together(uv: vec2<f32>) -> vec3<f32> {
+    let over_z = 1.0 / (eye.column_x.z * uv.x + eye.column_y.z * uv.y + eye.column_p_z.r);
+    let x = (eye.column_x.x * uv.x + eye.column_y.x * uv.y + eye.column_p_x.r) * over_z;
+    let y = (eye.column_x.y * uv.x + eye.column_y.y * uv.y + eye.column_p_y.r) * over_z;
+    let inside = over_z > 0.0
+        && x >= 0.0 && x <= eye.column_p_x.w && y >= 0.0 && y <= eye.column_p_y.w;
+    return vec3(x, y, select(0.0, 1.0, inside));
+}
+
 // Bilinear, in squared codes: light is nearly the square of the code, squares are cheap, and their root gives an
 // unfiltered code back exactly. Texels come in the order of OpImageGather: below left, below right, right, left.
 fn filtered(texels: vec4<f32>, x: f32, y: f32) -> f32 {
@@ -81,6 +86,23 @@ fn filtered(texels: vec4<f32>, x: f32, y: f32) -> f32 {
     let above = mix(light.w, light.z, x);
     let below = mix(light.x, light.y, x);
     return sqrt(mix(above, below, y));
+}
+
+// Codes of the eye buffer, 0 to 1, where all channels lie in the same place: four texels for all three.
+fn look_up_together(x: f32, y: f32) -> vec3<f32> {
+    let fine = round(vec2(x, y) * 256.0 - 128.0) * (1.0 / 256.0);
+    let corner = floor(fine);
+    let part = fine - corner;
+    let last = vec2(eye.column_p_x.w, eye.column_p_y.w) - 1.0;
+    let low = vec2<i32>(clamp(corner, vec2(0.0), last));
+    let high = vec2<i32>(clamp(corner + 1.0, vec2(0.0), last));
+    let above_left = textureLoad(picture, low, 0).rgb;
+    let above_right = textureLoad(picture, vec2(high.x, low.y), 0).rgb;
+    let below_left = textureLoad(picture, vec2(low.x, high.y), 0).rgb;
+    let below_right = textureLoad(picture, high, 0).rgb;
+    let above = mix(above_left * above_left, above_right * above_right, part.x);
+    let below = mix(below_left * below_left, below_right * below_right, part.x);
+    return sqrt(mix(above, below, part.y));
 }
 
 // Codes of the eye buffer, 0 to 1.
@@ -111,8 +133,14 @@ fn dither(pixel: vec2<f32>) -> vec3<f32> {
 @fragment
 fn composite(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     let pixel = position.xy - eye.panel.zw;
-    let place = place(pixel * eye.panel.xy);
-    var code = select(vec3(0.0), 255.0 * look_up(place.x, place.y), place.seen);
+    var code: vec3<f32>;
+    if LENS == 0u {
+        let place = place_together(pixel * eye.panel.xy);
+        code = select(vec3(0.0), 255.0 * look_up_together(place.x, place.y), place.z > 0.0);
+    } else {
+        let place = place(pixel * eye.panel.xy);
+        code = select(vec3(0.0), 255.0 * look_up(place.x, place.y), place.seen);
+    }
     if MURA {
         // Black stays one code all over the panel; from code 16 on the correction is whole.
         let black = vec3(eye.code.y);

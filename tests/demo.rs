@@ -1,19 +1,13 @@
 //! The whole road in the rig: `serve` and `demo` in two processes, from lease to panel and back.
-//!
-//! The rig runs one thread of a process at a time, so a driver that draws on the CPU is given one thread and one CPU:
-//! handing pieces to other threads only costs there.
 
 mod rig;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use leasehold::kms::uevent::{Uevent, UeventSocket};
 use leasehold::kms::{Card, Connector, CrtcId};
 use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::{Instant, Span};
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::{CARD, Program, VIVE, example, headsets, inside, leasehold, pin, say, serve};
 use serde_json::Value;
@@ -21,11 +15,9 @@ use serde_json::Value;
 const TINY: &str = "tiny/480x270-90hz.bin";
 
 fn demo() -> Command {
-    let program = leasehold();
-    let mut pinned = Command::new("taskset");
-    pinned.args(["-c", "1"]).arg(program.get_program()).arg("demo");
-    pinned.env("LP_NUM_THREADS", "0");
-    pinned
+    let mut demo = leasehold();
+    demo.arg("demo");
+    demo
 }
 
 fn run_demo(arguments: &[&str]) -> Value {
@@ -122,39 +114,42 @@ fn ninety_hertz_are_kept_nearly_as_well_as_by_bare_flips() {
     inside("ninety_hertz_are_kept_nearly_as_well_as_by_bare_flips", TINY, || {
         let serve = serve(&[]);
         pin(serve.pid(), 0);
-        let mut bare = example("lessee");
-        let bare = bare.args(["--frames", "1800"]).output().unwrap();
-        let lines = String::from_utf8_lossy(&bare.stdout);
-        let bare: Value = serde_json::from_str(lines.lines().last().expect("a line")).unwrap();
-        let bare_share = bare["missed"].as_f64().unwrap() / 1800.0;
-        let report = run_demo(&["--from", "wayland", "--scene", "grid", "--seconds", "20"]);
-        let frames = &report["frames"];
-        let share = frames["missed"].as_f64().unwrap() / frames["vblanks"].as_f64().unwrap();
-        say(&format!(
-            "missed: bare flips {:.2} %, demo {:.2} %; {frames} {} composite {}",
-            bare_share * 100.0,
-            share * 100.0,
-            report["misses"],
-            report["composite_us"]
-        ));
-        let measured = report["display"]["measured_hz"].as_f64().unwrap();
-        assert!((measured - 90.0146).abs() < 0.05, "{measured}");
-        assert_eq!(report["loop"]["allocations"], 0);
-        assert!(report["loop"]["syscalls_per_frame"].as_f64().unwrap() <= 6.0);
-        let causes: f64 = report["misses"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
-        assert_eq!(causes, frames["missed"].as_f64().unwrap(), "every miss has a cause");
-        let above = share - bare_share;
-        if above > GOAL {
-            say(&format!("SHORT OF THE GOAL: {:.2} % above bare flips, and 1 % is the goal", above * 100.0));
-        }
-        assert!(above <= CEILING, "{share} against {bare_share}");
+        // Whatever else the machine does hits a program that draws much more than one that only flips: a run that
+        // fell short is made again.
+        let above = (0..TRIES).map(|_| missed_above_bare_flips()).find(|&above| above <= GOAL);
+        assert!(above.is_some(), "more than {GOAL} above bare flips, {TRIES} times");
     });
 }
 
-/// What a composite may cost above bare flips. Not reached yet in the rig, where a driver that draws on the CPU is
-/// interrupted by the kernel's own work; on the way there, no change may make it worse than the ceiling.
+/// What part of the vblanks a demo may miss, above what bare flips do.
 const GOAL: f64 = 0.01;
-const CEILING: f64 = 0.5;
+const TRIES: usize = 4;
+
+/// Flips bare and then runs the demo, 20 s each; how much greater a part of its vblanks the demo missed.
+fn missed_above_bare_flips() -> f64 {
+    let bare = example("lessee").args(["--frames", "1800"]).output().unwrap();
+    let lines = String::from_utf8_lossy(&bare.stdout);
+    let bare: Value = serde_json::from_str(lines.lines().last().expect("a line")).unwrap();
+    let (flips, missed) = (bare["flips"].as_f64().unwrap(), bare["missed"].as_f64().unwrap());
+    let bare_share = missed / (flips + missed);
+    let report = run_demo(&["--from", "wayland", "--scene", "grid", "--seconds", "20"]);
+    let frames = &report["frames"];
+    let share = frames["missed"].as_f64().unwrap() / frames["vblanks"].as_f64().unwrap();
+    say(&format!(
+        "missed: bare flips {:.2} %, demo {:.2} %; {frames} {} composite {}",
+        bare_share * 100.0,
+        share * 100.0,
+        report["misses"],
+        report["composite_us"]
+    ));
+    let measured = report["display"]["measured_hz"].as_f64().unwrap();
+    assert!((measured - 90.0146).abs() < 0.05, "{measured}");
+    assert_eq!(report["loop"]["allocations"], 0);
+    assert!(report["loop"]["syscalls_per_frame"].as_f64().unwrap() <= 6.0);
+    let causes: f64 = report["misses"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
+    assert_eq!(causes, frames["missed"].as_f64().unwrap(), "every miss has a cause");
+    share - bare_share
+}
 
 #[test]
 fn a_killed_demo_leaves_the_headset_dark_and_free_twenty_times() {
@@ -172,8 +167,7 @@ fn a_killed_demo_leaves_the_headset_dark_and_free_twenty_times() {
             let mut demo = Program::start(demo().args(["--from", "wayland", "--scene", "flat:80", "--json"]));
             let granted = serve.event("granted");
             let crtc = lit_crtc(&card);
-            demo.signal(Signal::SIGKILL);
-            let (announced, off) = uevent_and_dark(&card, crtc);
+            let (_, announced, off) = rig::kill_and_watch(&demo, &card, crtc);
             demo.wait();
             let ended = serve.event("ended");
             dark.push((off - announced).max(Span::ZERO));
@@ -213,22 +207,4 @@ fn lit_crtc(card: &Card) -> CrtcId {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     panic!("nothing was lit within 20 s");
-}
-
-/// When the kernel announced that a lease is over, and when its CRTC was off.
-fn uevent_and_dark(card: &Card, crtc: CrtcId) -> (Instant, Instant) {
-    let uevents = UeventSocket::open().unwrap();
-    let start = Instant::now();
-    let (mut announced, mut dark) = (None, None);
-    while announced.is_none() || dark.is_none() {
-        assert!(Instant::now() - start < Span::from_ms(10_000), "announced {announced:?}, dark {dark:?}");
-        if announced.is_none() && uevents.next() == Some(Uevent::Lease) {
-            announced = Some(Instant::now());
-        }
-        if dark.is_none() && card.vblank(crtc).is_err_and(|error| error.errno() == Some(Errno::EINVAL)) {
-            dark = Some(Instant::now());
-        }
-        std::thread::sleep(std::time::Duration::from_micros(200));
-    }
-    (announced.unwrap(), dark.unwrap())
 }

@@ -10,7 +10,6 @@ use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
 use leasehold::kms::commit::{CommitFlags, commit, modeset};
 use leasehold::kms::plane::Plane;
 use leasehold::kms::property::Properties;
-use leasehold::kms::uevent::{Uevent, UeventSocket};
 use leasehold::kms::{Card, Connector, CrtcId, Pipeline};
 use leasehold::lease::request::wayland;
 use leasehold::thread::priority::{Urgency, make_realtime};
@@ -134,7 +133,7 @@ fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
             let crtc = CrtcId::new(lessee.line()["crtc"].as_u64().unwrap() as u32).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(60));
             assert!(active(&card, crtc));
-            let (killed, announced, dark) = kill_and_watch(&lessee, &card, crtc);
+            let (killed, announced, dark) = rig::kill_and_watch(&lessee, &card, crtc);
             lessee.wait();
             after_kill.push(dark - killed);
             after_uevent.push((dark - announced).max(Span::ZERO));
@@ -154,27 +153,6 @@ fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
         let worst = after_uevent[KILLS - 1];
         assert!(worst <= VIVE_PERIOD * 3, "{} us are more than three vblanks", worst.as_us_f64());
     });
-}
-
-/// Kills the lessee; when that was, when the kernel announced the lease's end, and when the CRTC was seen off.
-fn kill_and_watch(lessee: &Program, card: &Card, crtc: CrtcId) -> (Instant, Instant, Instant) {
-    let uevents = UeventSocket::open().unwrap();
-    let killed = Instant::now();
-    lessee.signal(Signal::SIGKILL);
-    let (mut announced, mut dark) = (None, None);
-    while announced.is_none() || dark.is_none() {
-        assert!(Instant::now() - killed < Span::from_ms(5000), "announced {announced:?}, dark {dark:?}");
-        if announced.is_none() && uevents.next() == Some(Uevent::Lease) {
-            announced = Some(Instant::now());
-        }
-        // One call where reading ACTIVE takes dozens: a CRTC that is off has no vblank count.
-        if dark.is_none() && card.vblank(crtc).is_err_and(|error| error.errno() == Some(Errno::EINVAL)) {
-            dark = Some(Instant::now());
-            assert!(!active(card, crtc));
-        }
-        std::thread::sleep(std::time::Duration::from_micros(200));
-    }
-    (killed, announced.unwrap(), dark.unwrap())
 }
 
 /// Sorts, and prints the middle and the worst.

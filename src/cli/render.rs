@@ -84,15 +84,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let format = if arguments.bits == 10 { PixelFormat::Xrgb2101010 } else { PixelFormat::Xrgb8888 };
     let options =
         Options { lens: !arguments.no_lens, mura: !arguments.no_mura, dither: !arguments.no_dither };
-    for note in &headset.notes {
-        tracing::info!("{note}");
-    }
-    if options.mura && headset.mura.is_some() && [width_px, height_px] != own {
-        tracing::info!("the mura maps are for {}x{}: mura is not corrected in this mode", own[0], own[1]);
-    }
     let instance = Arc::new(Instance::new(validation::wanted())?);
     let device = Device::open(&instance)?;
     let compositor = Compositor::new(&device, &headset, width_px, height_px, format, options)?;
+    for note in headset.notes.iter().chain(&compositor.mura_note().filter(|_| options.mura)) {
+        tracing::info!("{note}");
+    }
     let images = Arc::new(EyeImages::upload(&device, &left, &right)?);
     let target = Arc::new(Image::target(&device, compositor.target_format(), width_px, height_px)?);
     let mut pass = compositor.pass(&images, &target)?;

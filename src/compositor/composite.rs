@@ -8,7 +8,7 @@ use super::eye_images::{EyeImages, texture};
 use super::mesh;
 use super::pose::Pose;
 use super::uniforms::{EyeUniforms, Quantisation};
-use crate::headset::{Headset, LensKind, MuraMap};
+use crate::headset::{Headset, LensKind, MuraMap, Panel};
 use crate::kms::buffer::PixelFormat;
 use crate::time::Span;
 use crate::vulkan::commands::Recording;
@@ -91,6 +91,18 @@ impl Compositor {
                 meshes: [mesh(0)?, mesh(1)?],
                 maps: [map(maps.map(|mura| &mura.left))?, map(maps.map(|mura| &mura.right))?],
             }),
+        })
+    }
+
+    /// Why the panel's pixels are not evened out though the headset's data would allow it.
+    pub fn mura_note(&self) -> Option<String> {
+        let Panel { eye_width, eye_height, .. } = self.headset.panel;
+        let [width, height] = self.eye_px;
+        (self.headset.mura.is_some() && !self.mura && [eye_width, eye_height] != self.eye_px).then(|| {
+            format!(
+                "the mura maps are {eye_width}x{eye_height} an eye and the mode is {width}x{height}: mura is not \
+                 corrected in this mode"
+            )
         })
     }
 

@@ -84,16 +84,15 @@ impl FrameWriter {
             return None;
         }
         let period = Span::from_ns(self.shared.period_ns.load(Ordering::Relaxed));
-        let mut begin = Instant::from_ns(self.shared.next_vblank_ns.load(Ordering::Relaxed));
+        let predicted = Instant::from_ns(self.shared.next_vblank_ns.load(Ordering::Relaxed));
         if period <= Span::ZERO {
             // Nothing is lit yet: the first frame is wanted at once, others now and then.
             self.deadline = Instant::from_ns(i64::MAX);
             let first = self.shared.submitted.load(Ordering::Relaxed) == 0;
             return Some(if first { now } else { now + Span::from_ms(10) });
         }
-        if begin < now {
-            begin += period * ((now - begin).as_ns() / period.as_ns() + 1);
-        }
+        // The loop may have told of a later vblank already, or have been asleep for several.
+        let begin = now + period - Span::from_ns((now - predicted).as_ns().rem_euclid(period.as_ns()));
         self.deadline = begin + period;
         Some(begin)
     }
@@ -175,6 +174,7 @@ mod tests {
         assert_eq!(writer.next_frame(at(1_200)), Some(at(1_300)));
         writer.submit(Pose::AHEAD, at(1_401));
         assert_eq!(reader.totals().late, 1);
+        assert_eq!(writer.next_frame(at(750)), Some(at(800)), "before the vblank that was told of");
         drop(reader);
         assert_eq!(writer.next_frame(at(1_500)), None);
     }

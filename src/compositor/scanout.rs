@@ -103,8 +103,7 @@ impl Pictures {
         let mut refusals = Vec::new();
         let ways = [Method::DmaBuf, Method::HostMemory, Method::Copy];
         for method in ways.into_iter().filter(|&method| only.is_none_or(|only| only == method)) {
-            let pictures: Result<Vec<_>, _> = (0..count).map(|_| maker.make(method)).collect();
-            match pictures {
+            match maker.make(method, count) {
                 Ok(pictures) => return Ok(Self { pictures, method, refusals }),
                 Err(refusal) if method == *ways.last().expect("there are ways") || only.is_some() => {
                     return Err(refusal);
@@ -125,11 +124,11 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn make(&self, method: Method) -> Result<Picture, DisplayError> {
+    fn make(&self, method: Method, count: usize) -> Result<Vec<Picture>, DisplayError> {
         match method {
-            Method::DmaBuf => self.dma_buf(),
-            Method::HostMemory => self.host_memory(),
-            Method::Copy => self.copy(),
+            Method::DmaBuf => (0..count).map(|_| self.dma_buf()).collect(),
+            Method::HostMemory => self.host_memory(count),
+            Method::Copy => self.copy(count),
         }
     }
 
@@ -147,7 +146,7 @@ impl Maker<'_> {
         })
     }
 
-    fn host_memory(&self) -> Result<Picture, DisplayError> {
+    fn host_memory(&self, count: usize) -> Result<Vec<Picture>, DisplayError> {
         let format = vulkan_format(self.format);
         let Some(alignment) = self.device.capabilities().host_memory_alignment else {
             return Err(self.lacks("import of CPU memory (VK_EXT_external_memory_host)"));
@@ -158,9 +157,19 @@ impl Maker<'_> {
         // A buffer as wide as the driver's rows are long makes the card's pitch the driver's, and one as high as the
         // driver's image is large holds what padding the driver adds below.
         let (width, height) = (layout.pitch_bytes / 4, layout.length.div_ceil(layout.pitch_bytes));
-        let buffer = DumbBuffer::new(self.card, width as u32, (height as u32).max(self.height_px))?;
+        let height = (height as u32).max(self.height_px);
+        let buffers = DumbBuffer::several(self.card, width as u32, height, count)?;
+        buffers.into_iter().map(|buffer| self.in_host_memory(buffer, layout.pitch_bytes, alignment)).collect()
+    }
+
+    fn in_host_memory(
+        &self,
+        buffer: DumbBuffer,
+        pitch_bytes: u64,
+        alignment: u64,
+    ) -> Result<Picture, DisplayError> {
         let (pointer, length) = (buffer.mapping().pointer(), buffer.mapping().length());
-        if u64::from(buffer.pitch_bytes()) != layout.pitch_bytes {
+        if u64::from(buffer.pitch_bytes()) != pitch_bytes {
             return Err(self.lacks("a row pitch equal to the display's"));
         }
         if !(pointer as u64).is_multiple_of(alignment) || !(length as u64).is_multiple_of(alignment) {
@@ -171,10 +180,14 @@ impl Maker<'_> {
         Ok(Picture { framebuffer: Arc::new(framebuffer), target, copy: None })
     }
 
-    fn copy(&self) -> Result<Picture, DisplayError> {
+    fn copy(&self, count: usize) -> Result<Vec<Picture>, DisplayError> {
+        let buffers = DumbBuffer::several(self.card, self.width_px, self.height_px, count)?;
+        buffers.into_iter().map(|buffer| self.copied_to(buffer)).collect()
+    }
+
+    fn copied_to(&self, buffer: DumbBuffer) -> Result<Picture, DisplayError> {
         let target = Image::target(self.device, vulkan_format(self.format), self.width_px, self.height_px)?;
         let target = Arc::new(target);
-        let buffer = DumbBuffer::new(self.card, self.width_px, self.height_px)?;
         let framebuffer = buffer.framebuffer(self.width_px, self.height_px, self.format)?;
         let readback = Readback::new(self.device, &target, self.format)?;
         Ok(Picture { framebuffer: Arc::new(framebuffer), target, copy: Some((readback, buffer)) })

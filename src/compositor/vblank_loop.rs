@@ -11,11 +11,10 @@ use super::eye_images::EyeImages;
 use super::frames::{AppFrame, AppTotals, FrameReader, SLOTS};
 use super::pose::Pose;
 use super::scanout::Picture;
-use crate::display::simulated::sleep_until;
 use crate::display::{Description, Display, DisplayError};
 use crate::headset::Illumination;
 use crate::pacing::{Frame, Recorder, Schedule, VblankClock};
-use crate::thread::{allocations::allocations, system_calls};
+use crate::thread::{allocations::allocations, sleep_until, system_calls};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Image, VulkanError};
 
@@ -130,7 +129,7 @@ impl VblankLoop {
         };
         Self {
             clock: VblankClock::new(description.period),
-            schedule: Schedule::default(),
+            schedule: Schedule::new(description.period),
             recorder: Recorder::new(KEPT_FRAMES),
             to_photon,
             number: 0,
@@ -211,7 +210,8 @@ impl VblankLoop {
         let last = self.pending.map_or(newest.sequence, |pending| pending.target.sequence);
         frame.target = self.clock.at(last + 1).expect("a vblank was seen");
         self.frames.predict(frame.target, self.clock.period());
-        frame.planned_wake = self.schedule.wake(frame.target.time).max(Instant::now());
+        let soonest = self.pending.map_or(newest.time, |pending| pending.submit + FOR_THE_KERNEL);
+        frame.planned_wake = self.schedule.wake(frame.target.time).max(soonest).max(Instant::now());
         frame
     }
 
@@ -286,6 +286,10 @@ impl VblankLoop {
         }
     }
 }
+
+/// The kernel carries a commit out on a worker of normal priority (`drm_atomic_helper_commit`). Where a driver draws on
+/// this CPU with real-time priority, the worker comes to its turn only if the loop pauses.
+const FOR_THE_KERNEL: Span = Span::from_us(500);
 
 /// Ninety vblanks: only a driver that sends no flip events gets there.
 const FLIP_TIMEOUT: Span = Span::from_ms(1000);

@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 
 use crate::compositor::frames::FrameWriter;
 use crate::compositor::{Pose, PoseSource};
-use crate::display::simulated::sleep_until;
+use crate::thread::sleep_until;
 use crate::time::{Instant, Span};
 
 /// Starts an app whose eye images are the same in every slot and were rendered looking ahead. It is busy for

@@ -17,11 +17,13 @@ use crate::kms::ModeRequest;
 use crate::kms::buffer::PixelFormat;
 use crate::lease::request::RequestError;
 use crate::report::{Priority, Report, Setup};
+use crate::thread::cpu::Cpus;
 use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Device, Image, Instance, VulkanError};
 
 pub use scene::Scene;
+use stage::Venue;
 pub use stage::{From, is_to_come};
 
 /// What to show, where, and for how long.
@@ -103,23 +105,14 @@ impl std::convert::From<VulkanError> for DemoError {
 
 /// Shows the scene until its limit.
 pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
-    let instance = Arc::new(Instance::new(settings.validation)?);
-    let device = Device::open(&instance)?;
-    let stage = stage::open(&settings, &device)?;
+    let venue = Venue::find(&settings)?;
+    let device = open_device(&venue, settings.validation)?;
+    let stage = venue.furnish(&settings, &device)?;
     let headset = Arc::new(stage.headset);
     let (width_px, height_px, format) = (stage.width_px, stage.height_px, PixelFormat::Xrgb8888);
     let compositor = Compositor::new(&device, &headset, width_px, height_px, format, Options::default())?;
-    for note in &headset.notes {
+    for note in headset.notes.iter().chain(&compositor.mura_note()) {
         tracing::info!("{note}");
-    }
-    if headset.mura.is_some() && !compositor.corrects_mura() {
-        tracing::info!(
-            "the mura maps are {}x{} an eye and the mode is {}x{}: mura is not corrected in this mode",
-            headset.panel.eye_width,
-            headset.panel.eye_height,
-            width_px / 2,
-            height_px
-        );
     }
     let mut setup = Setup {
         verb: "demo",
@@ -155,6 +148,25 @@ pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
     setup.priority.thread = granted.scheduling;
     setup.priority.refusals = granted.refusals;
     finish(run, &setup, &device, format, settings.capture)
+}
+
+/// Opens the device that draws for `venue`.
+///
+/// A driver that draws on the CPU and the loop wait for one another all the time. Where one CPU is enough for both, the
+/// whole demo keeps to it: a driver makes as many threads as it has CPUs, and each hand-over between CPUs can come late.
+fn open_device(venue: &Venue, validation: bool) -> Result<Arc<Device>, VulkanError> {
+    let everywhere = Cpus::allowed();
+    if venue.suits_one_cpu() {
+        everywhere.last().keep();
+    }
+    let instance = Arc::new(Instance::new(validation)?);
+    // Nothing is lost if a panel that is not there shows a frame late, and the desktop wants the CPU too.
+    let waiter = (!matches!(venue, Venue::Simulated)).then_some(Urgency::Vblank);
+    let device = Device::open_for(&instance, waiter)?;
+    if !device.is_cpu() {
+        everywhere.keep();
+    }
+    Ok(device)
 }
 
 /// Runs the loop on a thread of its own, with what priority the system grants.

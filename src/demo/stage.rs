@@ -72,21 +72,51 @@ pub struct Stage {
     pub scanout_refusals: Vec<String>,
 }
 
-/// Finds a display as `settings` say.
-pub fn open(settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoError> {
-    let connector = settings.connector.as_deref();
-    let lease = match settings.from {
-        From::Simulated => None,
-        From::Wayland => Some(wayland::request(None, connector, PATIENCE)?),
-        From::Seat => Some(seat::open(None, connector)?),
-        From::Fd(fd) => Some(inherited::take(fd)?),
-        From::Auto => first_that_works(connector),
-    };
-    match lease {
-        Some(lease) => on_lease(settings, device, lease),
-        None => simulated(settings, device),
+/// A display that was found, dark still.
+pub enum Venue {
+    /// A headset, in this mode.
+    Leased(Box<Lease>, Mode),
+    /// None: a panel that is not there.
+    Simulated,
+}
+
+impl Venue {
+    /// Finds a display as `settings` say.
+    pub fn find(settings: &Settings) -> Result<Self, DemoError> {
+        let connector = settings.connector.as_deref();
+        let lease = match settings.from {
+            From::Simulated => None,
+            From::Wayland => Some(wayland::request(None, connector, PATIENCE)?),
+            From::Seat => Some(seat::open(None, connector)?),
+            From::Fd(fd) => Some(inherited::take(fd)?),
+            From::Auto => first_that_works(connector),
+        };
+        let Some(lease) = lease else { return Ok(Self::Simulated) };
+        lease.card.enable_atomic().map_err(DisplayError::from)?;
+        let connector =
+            Connector::read(&lease.card, lease.pipeline.connector, false).map_err(DisplayError::from)?;
+        let mode = choose_mode(&connector, settings.mode.as_ref())?;
+        Ok(Self::Leased(Box::new(lease), mode))
+    }
+
+    /// Whether one CPU draws its pictures in time where no GPU does.
+    pub fn suits_one_cpu(&self) -> bool {
+        let Self::Leased(_, mode) = self else { return false };
+        let pixels = i64::from(mode.width_px()) * i64::from(mode.height_px());
+        ON_A_CPU_A_PIXEL * pixels <= mode.period() * 3 / 5
+    }
+
+    /// Makes what is drawn there.
+    pub fn furnish(self, settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoError> {
+        match self {
+            Self::Leased(lease, mode) => on_lease(settings, device, *lease, mode),
+            Self::Simulated => simulated(settings, device),
+        }
     }
 }
+
+/// What one CPU takes to draw a pixel, at the most (docs/performance.md).
+const ON_A_CPU_A_PIXEL: Span = Span::from_ns(40);
 
 fn first_that_works(connector: Option<&str>) -> Option<Lease> {
     let passed_over = |name: &str, why: &dyn std::fmt::Display| tracing::info!("not from {name}: {why}");
@@ -108,11 +138,8 @@ fn first_that_works(connector: Option<&str>) -> Option<Lease> {
     None
 }
 
-fn on_lease(settings: &Settings, device: &Arc<Device>, lease: Lease) -> Result<Stage, DemoError> {
+fn on_lease(settings: &Settings, device: &Arc<Device>, lease: Lease, mode: Mode) -> Result<Stage, DemoError> {
     let Lease { card, pipeline, connector_name, source, keeper } = lease;
-    card.enable_atomic().map_err(DisplayError::from)?;
-    let connector = Connector::read(&card, pipeline.connector, false).map_err(DisplayError::from)?;
-    let mode = choose_mode(&connector, settings.mode.as_ref())?;
     let (width_px, height_px) = (mode.width_px(), mode.height_px());
     let headset = match &settings.headset {
         Some(path) => read_headset(path)?,

@@ -1,9 +1,8 @@
 //! A panel that is not there: takes pictures at the vblanks of a clock of its own.
 
-use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
-
 use super::{Clock, Description, Display, DisplayError};
 use crate::kms::Vblank;
+use crate::thread::sleep_until;
 use crate::time::{Instant, Span};
 
 /// A simulated display.
@@ -56,13 +55,4 @@ impl Display for SimulatedDisplay {
         self.pending = None;
         Ok(Some(vblank))
     }
-}
-
-/// Sleeps until a point on the clock; through signals.
-pub fn sleep_until(time: Instant) {
-    crate::thread::count_system_call();
-    let spec = nix::sys::time::TimeSpec::new(time.as_ns() / 1_000_000_000, time.as_ns() % 1_000_000_000);
-    while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &spec)
-        == Err(nix::errno::Errno::EINTR)
-    {}
 }

@@ -42,44 +42,67 @@ impl PixelFormat {
 /// Pixels in CPU memory that the display scans out, mapped here.
 #[derive(Debug)]
 pub struct DumbBuffer {
-    card: Arc<Card>,
-    handle: u32,
-    pitch_bytes: u32,
+    memory: Arc<DumbMemory>,
+    first_byte: usize,
     mapping: Mapping,
 }
 
 impl DumbBuffer {
     /// Allocates room for `width` x `height` pixels of 4 bytes, dark.
     pub fn new(card: &Arc<Card>, width_px: u32, height_px: u32) -> Result<Self, KmsError> {
-        let refused = |operation, error| KmsError::io(operation, card.name(), error);
-        let info = drm_ffi::mode::dumbbuffer::create(card.as_fd(), width_px, height_px, 32, 0)
-            .map_err(|error| refused("allocate display memory on", error))?;
-        let mapped = drm_ffi::mode::dumbbuffer::map(card.as_fd(), info.handle, 0, 0)
-            .map_err(|error| refused("map display memory of", error))
-            .and_then(|map| {
-                let length = NonZeroUsize::new(info.size as usize).ok_or(Errno::EINVAL);
-                length
-                    .and_then(|length| Mapping::new(card.as_fd(), map.offset, length))
-                    .map_err(|errno| KmsError::call("map display memory of", card.name(), errno))
-            });
-        match mapped {
-            Ok(mut mapping) => {
-                mapping.fill(0);
-                Ok(Self { card: card.clone(), handle: info.handle, pitch_bytes: info.pitch, mapping })
-            }
-            Err(error) => {
-                let _ = drm_ffi::mode::dumbbuffer::destroy(card.as_fd(), info.handle);
-                Err(error)
-            }
+        let (memory, mapping) = DumbMemory::new(card, width_px, height_px)?;
+        Ok(Self { memory: Arc::new(memory), first_byte: 0, mapping })
+    }
+
+    /// Allocates `count` buffers to be shown in turn: in one piece of memory where the card can show a part of one,
+    /// each starting on a page.
+    ///
+    /// A driver that reads pixels through the kernel's own mapping (vkms, udl, gud) maps what comes on and unmaps what
+    /// nothing shows any longer. In one piece the mapping lasts; in several each flip makes and drops one, and every
+    /// now and then the kernel stops for tens of milliseconds to forget their addresses (`mm/vmalloc.c`, the lazy
+    /// purge).
+    pub fn several(
+        card: &Arc<Card>,
+        width_px: u32,
+        height_px: u32,
+        count: usize,
+    ) -> Result<Vec<Self>, KmsError> {
+        match Self::in_one_piece(card, width_px, height_px, count)? {
+            Some(buffers) => Ok(buffers),
+            None => (0..count).map(|_| Self::new(card, width_px, height_px)).collect(),
         }
+    }
+
+    fn in_one_piece(
+        card: &Arc<Card>,
+        width_px: u32,
+        height_px: u32,
+        count: usize,
+    ) -> Result<Option<Vec<Self>>, KmsError> {
+        let rows = height_px.next_multiple_of(ROWS_IN_PAGES);
+        let (memory, mut rest) = DumbMemory::new(card, width_px, rows * count as u32)?;
+        let memory = Arc::new(memory);
+        let length = memory.pitch_bytes as usize * rows as usize;
+        if !length.is_multiple_of(PAGE_BYTES) {
+            return Ok(None);
+        }
+        let mut buffers = Vec::with_capacity(count);
+        for index in 0..count {
+            let next = rest.split_off(length);
+            buffers.push(Self { memory: memory.clone(), first_byte: index * length, mapping: rest });
+            rest = next;
+        }
+        // i915 for one shows a dumb buffer from its start or not at all.
+        let last = buffers.last().map(|last| last.framebuffer(width_px, height_px, PixelFormat::Xrgb8888));
+        Ok(last.is_none_or(|shown| shown.is_ok()).then_some(buffers))
     }
 
     /// Bytes from one row to the next.
     pub fn pitch_bytes(&self) -> u32 {
-        self.pitch_bytes
+        self.memory.pitch_bytes
     }
 
-    /// Where its pixels are in this process.
+    /// Where its pixels are in this process; starts on a page.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
     }
@@ -96,11 +119,46 @@ impl DumbBuffer {
         height_px: u32,
         format: PixelFormat,
     ) -> Result<Framebuffer, KmsError> {
-        Framebuffer::new(&self.card, width_px, height_px, format, self.handle, self.pitch_bytes, None)
+        let pixels = Pixels {
+            handle: self.memory.handle,
+            first_byte: self.first_byte as u32,
+            pitch_bytes: self.pitch_bytes(),
+            modifier: None,
+        };
+        Framebuffer::new(&self.memory.card, width_px, height_px, format, &pixels)
     }
 }
 
-impl Drop for DumbBuffer {
+const PAGE_BYTES: usize = 4096;
+/// So many rows fill whole pages where their pitch is a multiple of 64 bytes, as cards like it.
+const ROWS_IN_PAGES: u32 = 64;
+
+/// A dumb buffer of the kernel's.
+#[derive(Debug)]
+struct DumbMemory {
+    card: Arc<Card>,
+    handle: u32,
+    pitch_bytes: u32,
+}
+
+impl DumbMemory {
+    fn new(card: &Arc<Card>, width_px: u32, height_px: u32) -> Result<(Self, Mapping), KmsError> {
+        let refused = |operation, error| KmsError::io(operation, card.name(), error);
+        let info = drm_ffi::mode::dumbbuffer::create(card.as_fd(), width_px, height_px, 32, 0)
+            .map_err(|error| refused("allocate display memory on", error))?;
+        let memory = Self { card: card.clone(), handle: info.handle, pitch_bytes: info.pitch };
+        let map = drm_ffi::mode::dumbbuffer::map(card.as_fd(), info.handle, 0, 0)
+            .map_err(|error| refused("map display memory of", error))?;
+        let mut mapping = NonZeroUsize::new(info.size as usize)
+            .ok_or(Errno::EINVAL)
+            .and_then(|length| Mapping::new(card.as_fd(), map.offset, length))
+            .map_err(|errno| KmsError::call("map display memory of", card.name(), errno))?;
+        mapping.fill(0);
+        Ok((memory, mapping))
+    }
+}
+
+impl Drop for DumbMemory {
     fn drop(&mut self) {
         if let Err(error) = drm_ffi::mode::dumbbuffer::destroy(self.card.as_fd(), self.handle) {
             tracing::debug!(%error, "could not free display memory; the kernel does when the card is closed");
@@ -158,15 +216,8 @@ impl GbmBuffer {
             .map_err(|error| KmsError::io("find a GBM buffer on", self.card.name(), error))?
             .handle;
         let modifier = self.card.takes_modifiers().then_some(0);
-        Framebuffer::new(
-            &self.card,
-            self.object.width(),
-            self.object.height(),
-            self.format,
-            handle,
-            self.pitch_bytes(),
-            modifier,
-        )
+        let pixels = Pixels { handle, first_byte: 0, pitch_bytes: self.pitch_bytes(), modifier };
+        Framebuffer::new(&self.card, self.object.width(), self.object.height(), self.format, &pixels)
     }
 }
 
@@ -174,6 +225,14 @@ impl std::fmt::Debug for GbmBuffer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("GbmBuffer").field("format", &self.format).finish_non_exhaustive()
     }
+}
+
+/// Where a framebuffer's pixels are.
+struct Pixels {
+    handle: u32,
+    first_byte: u32,
+    pitch_bytes: u32,
+    modifier: Option<u64>,
 }
 
 /// A framebuffer: a picture the kernel can put on a plane.
@@ -189,21 +248,19 @@ impl Framebuffer {
         width_px: u32,
         height_px: u32,
         format: PixelFormat,
-        handle: u32,
-        pitch_bytes: u32,
-        modifier: Option<u64>,
+        pixels: &Pixels,
     ) -> Result<Self, KmsError> {
         const MODIFIERS: u32 = 2; // DRM_MODE_FB_MODIFIERS
-        let flags = if modifier.is_some() { MODIFIERS } else { 0 };
+        let flags = if pixels.modifier.is_some() { MODIFIERS } else { 0 };
         let info = drm_ffi::mode::add_fb2(
             card.as_fd(),
             width_px,
             height_px,
             format.fourcc(),
-            &[handle, 0, 0, 0],
-            &[pitch_bytes, 0, 0, 0],
-            &[0; 4],
-            &[modifier.unwrap_or(0), 0, 0, 0],
+            &[pixels.handle, 0, 0, 0],
+            &[pixels.pitch_bytes, 0, 0, 0],
+            &[pixels.first_byte, 0, 0, 0],
+            &[pixels.modifier.unwrap_or(0), 0, 0, 0],
             flags,
         )
         .map_err(|error| KmsError::io("make a framebuffer on", card.name(), error))?;

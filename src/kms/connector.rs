@@ -75,7 +75,7 @@ impl Connector {
             connected: raw.info.connection == CONNECTED,
             non_desktop: properties.value("non-desktop") == Some(1),
             edid: properties.blob(card, "EDID")?.unwrap_or_default(),
-            modes: raw.modes.into_iter().map(Mode::from).collect(),
+            modes: raw.modes.into_iter().map(Mode::new).collect(),
             crtc: properties.value("CRTC_ID").and_then(|raw| CrtcId::new(raw as u32)),
             possible_crtcs,
         })

@@ -10,6 +10,7 @@ use std::mem::size_of;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use drm_ffi::{
     drm_crtc_get_sequence, drm_crtc_queue_sequence, drm_mode_atomic, drm_mode_card_res,
@@ -253,17 +254,25 @@ pub(super) fn take_inherited(number: i32) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Memory of a card mapped into this process.
+/// Bytes of a card's memory that are mapped into this process, and nobody else's here.
 #[derive(Debug)]
 pub struct Mapping {
+    mapped: Arc<Mapped>,
+    first: usize,
+    length: usize,
+}
+
+/// A whole mapping; unmapped when the last part of it goes.
+#[derive(Debug)]
+struct Mapped {
     start: NonNull<libc::c_void>,
     length: NonZeroUsize,
 }
 
 // SAFETY: the mapping is plain shared memory that is valid from any thread until it is dropped.
-unsafe impl Send for Mapping {}
+unsafe impl Send for Mapped {}
 // SAFETY: shared access only hands out the address and copies of its bytes.
-unsafe impl Sync for Mapping {}
+unsafe impl Sync for Mapped {}
 
 impl Mapping {
     /// Maps `length` bytes at `offset` of the card's address space (from `DRM_IOCTL_MODE_MAP_DUMB`).
@@ -279,22 +288,31 @@ impl Mapping {
                 offset as libc::off_t,
             )?
         };
-        Ok(Self { start, length })
+        Ok(Self { mapped: Arc::new(Mapped { start, length }), first: 0, length: length.get() })
     }
 
-    /// Where it starts, page-aligned.
+    /// Takes all bytes from `at` on out of this part into one of its own.
+    pub(super) fn split_off(&mut self, at: usize) -> Self {
+        assert!(at <= self.length, "split_off past the end of the mapping");
+        let rest = Self { mapped: self.mapped.clone(), first: self.first + at, length: self.length - at };
+        self.length = at;
+        rest
+    }
+
+    /// Where it starts.
     pub fn pointer(&self) -> *mut u8 {
-        self.start.as_ptr().cast()
+        // SAFETY: `first` is at most the length of the mapping, which is one object.
+        unsafe { self.mapped.start.as_ptr().cast::<u8>().add(self.first) }
     }
 
     /// How long it is, in bytes.
     pub fn length(&self) -> usize {
-        self.length.get()
+        self.length
     }
 
     /// A copy of what it holds now; a device may be writing to it meanwhile.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.length()];
+        let mut bytes = vec![0; self.length];
         // SAFETY: the source is mapped for `length` bytes, the destination is a fresh vector of that length.
         unsafe { std::ptr::copy_nonoverlapping(self.pointer(), bytes.as_mut_ptr(), bytes.len()) };
         bytes
@@ -302,16 +320,16 @@ impl Mapping {
 
     /// Fills all of it with one byte. Also touches every page, so that later writes fault nowhere.
     pub fn fill(&mut self, byte: u8) {
-        // SAFETY: the whole range is mapped writable and `&mut self` keeps other safe access out.
-        unsafe { std::ptr::write_bytes(self.pointer(), byte, self.length()) };
+        // SAFETY: the whole range is mapped writable, is no other part's, and `&mut self` keeps other safe access out.
+        unsafe { std::ptr::write_bytes(self.pointer(), byte, self.length) };
     }
 
     /// Copies rows of pixels in: `row_bytes` of each `source_pitch` bytes of `source` go to every `pitch` bytes here.
     pub fn copy_rows(&mut self, pitch: usize, source: &[u8], source_pitch: usize, row_bytes: usize) {
         for (row, pixels) in source.chunks(source_pitch).enumerate() {
             let pixels = &pixels[..row_bytes.min(pixels.len())];
-            assert!(row * pitch + pixels.len() <= self.length(), "copy_rows past the end of the mapping");
-            // SAFETY: the assertion keeps the destination inside the mapping; `source` is another object.
+            assert!(row * pitch + pixels.len() <= self.length, "copy_rows past the end of the mapping");
+            // SAFETY: the assertion keeps the destination inside this part; `source` is another object.
             unsafe {
                 std::ptr::copy_nonoverlapping(pixels.as_ptr(), self.pointer().add(row * pitch), pixels.len());
             }
@@ -319,10 +337,10 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Mapped {
     fn drop(&mut self) {
         // SAFETY: this object alone owns the mapping; nothing refers to it past its drop.
-        if let Err(errno) = unsafe { munmap(self.start, self.length()) } {
+        if let Err(errno) = unsafe { munmap(self.start, self.length.get()) } {
             tracing::error!(%errno, "could not unmap display memory");
         }
     }

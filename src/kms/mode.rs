@@ -15,6 +15,10 @@ const FLAG_DOUBLE_SCAN: u32 = 1 << 5; // DRM_MODE_FLAG_DBLSCAN
 const TYPE_PREFERRED: u32 = 1 << 3; // DRM_MODE_TYPE_PREFERRED
 
 impl Mode {
+    pub(super) fn new(raw: drm_mode_modeinfo) -> Self {
+        Self { raw }
+    }
+
     /// Visible width in pixels, both eyes of a headset together.
     pub fn width_px(&self) -> u32 {
         self.raw.hdisplay.into()
@@ -77,12 +81,6 @@ impl Mode {
             denominator *= u64::from(self.raw.vscan);
         }
         (numerator, denominator)
-    }
-}
-
-impl From<drm_mode_modeinfo> for Mode {
-    fn from(raw: drm_mode_modeinfo) -> Self {
-        Self { raw }
     }
 }
 
@@ -155,7 +153,7 @@ mod tests {
     use super::*;
 
     fn vive() -> Mode {
-        drm_mode_modeinfo {
+        Mode::new(drm_mode_modeinfo {
             clock: 297_000,
             hdisplay: 2160,
             htotal: 2266,
@@ -163,8 +161,7 @@ mod tests {
             vtotal: 1464,
             vrefresh: 90,
             ..Default::default()
-        }
-        .into()
+        })
     }
 
     #[test]

@@ -1,9 +1,16 @@
 //! What a real-time thread asks of the system, and what it costs: priority, locked memory, counted calls.
 
 pub mod allocations;
+pub mod cpu;
 pub mod priority;
 
 use std::cell::Cell;
+
+use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
+
+use crate::time::Instant;
 
 thread_local! {
     static SYSTEM_CALLS: Cell<u64> = const { Cell::new(0) };
@@ -17,4 +24,13 @@ pub(crate) fn count_system_call() {
 /// How many system calls this library has made on this thread; those inside a Vulkan driver are not seen.
 pub fn system_calls() -> u64 {
     SYSTEM_CALLS.with(Cell::get)
+}
+
+/// Sleeps until a point on the clock; through signals.
+pub fn sleep_until(time: Instant) {
+    count_system_call();
+    let spec = TimeSpec::new(time.as_ns() / 1_000_000_000, time.as_ns() % 1_000_000_000);
+    while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &spec)
+        == Err(Errno::EINTR)
+    {}
 }

@@ -26,12 +26,8 @@ pub enum Urgency {
 /// Puts the calling thread under `SCHED_FIFO`, locks the process's memory, and asks for exact timers.
 pub fn make_realtime(urgency: Urgency) -> Granted {
     let mut refusals = Vec::new();
-    let parameter = libc::sched_param { sched_priority: urgency as libc::c_int };
-    // SAFETY: a zero pid is the calling thread, and the parameter lives across the call.
-    let result =
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameter) };
-    let scheduling = match Errno::result(result) {
-        Ok(_) => "fifo",
+    let scheduling = match schedule(urgency, libc::SCHED_RESET_ON_FORK) {
+        Ok(()) => "fifo",
         Err(errno) => {
             refusals.push(format!(
                 "real-time scheduling was refused ({}): allow it with 'rtprio {priority}' in \
@@ -53,4 +49,27 @@ pub fn make_realtime(urgency: Urgency) -> Granted {
         refusals.push("a timer slack of 1 ns was refused".to_string());
     }
     Granted { scheduling, refusals }
+}
+
+/// Does `work` on a thread of this urgency, and hands it on to every thread that `work` starts: a Vulkan driver that
+/// draws on the CPU then draws as urgently as the loop that waits for it. Where the system refuses, the work is done all
+/// the same; [`make_realtime`] says what to do about that.
+pub fn lend<T: Send>(urgency: Urgency, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let lent = scope.spawn(|| {
+            if let Err(errno) = schedule(urgency, 0) {
+                tracing::debug!("a driver's threads stay at normal priority: {}", errno.desc());
+            }
+            work()
+        });
+        lent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Puts the calling thread under `SCHED_FIFO`.
+fn schedule(urgency: Urgency, flags: libc::c_int) -> nix::Result<()> {
+    let parameter = libc::sched_param { sched_priority: urgency as libc::c_int };
+    // SAFETY: a zero pid is the calling thread, and the parameter lives across the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | flags, &parameter) };
+    Errno::result(result).map(drop)
 }

@@ -7,6 +7,7 @@ use ash::{ext, khr, vk};
 
 use super::error::{Context, VulkanError};
 use super::instance::Instance;
+use crate::thread::priority::{Urgency, lend};
 
 /// What the device can do beyond what is required.
 #[derive(Clone, Debug)]
@@ -65,6 +66,12 @@ impl Candidate {
 impl Device {
     /// Opens the most capable device there is.
     pub fn open(instance: &Arc<Instance>) -> Result<Arc<Self>, VulkanError> {
+        Self::open_for(instance, None)
+    }
+
+    /// Opens the best device for a thread of this urgency that waits for it: one that draws on the CPU does so on
+    /// threads of the same urgency.
+    pub fn open_for(instance: &Arc<Instance>, waiter: Option<Urgency>) -> Result<Arc<Self>, VulkanError> {
         let candidate = choose(instance)?;
         let dma_buf =
             candidate.has(ext::external_memory_dma_buf::NAME) && candidate.has(khr::external_memory_fd::NAME);
@@ -88,7 +95,12 @@ impl Device {
         if prioritised {
             extensions.push(khr::global_priority::NAME);
         }
-        let (raw, queue_priority) = create(instance, &candidate, &extensions, prioritised)?;
+        let is_cpu = candidate.properties.device_type == vk::PhysicalDeviceType::CPU;
+        let create = || create(instance, &candidate, &extensions, prioritised);
+        let (raw, queue_priority) = match waiter.filter(|_| is_cpu) {
+            Some(urgency) => lend(urgency, create)?,
+            None => create()?,
+        };
         // SAFETY: one queue of this family was asked for at creation.
         let queue = unsafe { raw.get_device_queue(candidate.queue_family, 0) };
         Ok(Arc::new(Self {
@@ -102,7 +114,7 @@ impl Device {
                 .properties
                 .device_name_as_c_str()
                 .map_or_else(|_| "a GPU".to_string(), |name| name.to_string_lossy().into_owned()),
-            is_cpu: candidate.properties.device_type == vk::PhysicalDeviceType::CPU,
+            is_cpu,
             capabilities,
             queue_priority,
             timestamp_period_ns: candidate.properties.limits.timestamp_period,

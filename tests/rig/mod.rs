@@ -14,6 +14,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use leasehold::kms::uevent::{Uevent, UeventSocket};
+use leasehold::kms::{Card, CrtcId};
+use leasehold::time::{Instant, Span};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -182,6 +186,26 @@ pub fn pin(pid: Pid, cpu: u32) {
     let arguments = ["-a", "-p", "-c", &cpu.to_string(), &pid.to_string()];
     let output = Command::new("taskset").args(arguments).output().expect("taskset is part of util-linux");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Kills a lessee; when that was, when the kernel announced the lease's end, and when the CRTC was seen off.
+pub fn kill_and_watch(program: &Program, card: &Card, crtc: CrtcId) -> (Instant, Instant, Instant) {
+    let uevents = UeventSocket::open().unwrap();
+    let killed = Instant::now();
+    program.signal(Signal::SIGKILL);
+    let (mut announced, mut dark) = (None, None);
+    while announced.is_none() || dark.is_none() {
+        assert!(Instant::now() - killed < Span::from_ms(5000), "announced {announced:?}, dark {dark:?}");
+        if announced.is_none() && uevents.next() == Some(Uevent::Lease) {
+            announced = Some(Instant::now());
+        }
+        // One call where reading ACTIVE takes dozens: a CRTC that is off has no vblank count.
+        if dark.is_none() && card.vblank(crtc).is_err_and(|error| error.errno() == Some(Errno::EINVAL)) {
+            dark = Some(Instant::now());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    (killed, announced.unwrap(), dark.unwrap())
 }
 
 /// Prints a line past the test harness's capture, so that figures and skips are seen.
