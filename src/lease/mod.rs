@@ -3,11 +3,13 @@
 //! A lessor is [`lessor`] (who may have what, pure), [`server`] (the Wayland protocol), [`reclaim`] (the kernel calls)
 //! and [`service`], which joins the three. A lessee starts at [`request`].
 
+pub mod deaths;
 pub mod lessor;
 pub mod process;
 pub mod reclaim;
 pub mod request;
 pub mod server;
 pub mod service;
+pub mod watchdog;
 
 pub use request::{Lease, RequestError};
