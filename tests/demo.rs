@@ -9,10 +9,8 @@ use leasehold::kms::{Card, Connector, CrtcId};
 use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::{Instant, Span};
 use nix::unistd::Pid;
-use rig::{CARD, Program, VIVE, example, headsets, inside, leasehold, pin, say, serve};
+use rig::{CARD, Program, TINY, VIVE, example, headsets, inside, leasehold, pin, say, serve};
 use serde_json::Value;
-
-const TINY: &str = "tiny/480x270-90hz.bin";
 
 fn demo() -> Command {
     let mut demo = leasehold();

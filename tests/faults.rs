@@ -3,8 +3,6 @@
 
 mod rig;
 
-use std::path::Path;
-
 use leasehold::kms::plane::Plane;
 use leasehold::kms::uevent::UeventSocket;
 use leasehold::kms::{Card, CrtcId, PlaneId};
@@ -14,11 +12,12 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::desktop::Desktop;
-use rig::{CARD, Program, VIVE, example, inside, pin, say, serve};
+use rig::{Program, TINY, example, inside, pin, say, serve};
 
 const ROUNDS: usize = 20;
-/// Of the Vive's mode, 89.527 Hz.
-const PERIOD: Span = Span::from_ns(11_169_777);
+const WATCHDOG: Span = Span::from_ms(1000);
+/// Of 480x270 at 90.015 Hz.
+const PERIOD: Span = Span::from_ns(11_109_312);
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Fault {
         match self {
             Self::Kill => "SIGKILL",
             Self::Segfault => "SIGSEGV",
-            Self::Stop => "SIGSTOP, watchdog of 200 ms",
+            Self::Stop => "SIGSTOP, watchdog of 1 s",
             Self::Exit => "exit without destroying the lease",
             Self::HangUp => "socket closed, lease fd kept",
             Self::Orphan => "exit, a child keeps socket and lease fd",
@@ -67,10 +66,20 @@ impl Fault {
         }
     }
 
+    /// Whether the kernel says so itself, in a uevent; else the lessor has to find out.
+    fn is_announced(self) -> bool {
+        !matches!(self, Self::Stop | Self::HangUp | Self::Orphan)
+    }
+
     fn strike(self, lessee: &mut Program) {
         match self {
             Self::Kill | Self::Deaf => lessee.signal(Signal::SIGKILL),
-            Self::Segfault => lessee.signal(Signal::SIGSEGV),
+            Self::Segfault => {
+                // The standard library's handler takes the first for a full stack, and steps aside.
+                lessee.signal(Signal::SIGSEGV);
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                lessee.signal(Signal::SIGSEGV);
+            }
             Self::Stop => lessee.signal(Signal::SIGSTOP),
             Self::Exit => lessee.order("exit"),
             Self::HangUp => lessee.order("hang-up"),
@@ -95,30 +104,34 @@ struct Times {
 
 #[test]
 fn every_fault_ends_in_a_dark_panel_that_is_offered_again() {
-    inside("every_fault_ends_in_a_dark_panel_that_is_offered_again", VIVE, || {
+    inside("every_fault_ends_in_a_dark_panel_that_is_offered_again", TINY, || {
         let desktop = Desktop::light();
         let before = desktop.state();
-        let card = Card::open(Path::new(CARD)).unwrap();
-        card.enable_atomic().unwrap();
         pin(Pid::this(), 0);
         make_realtime(Urgency::Lessor); // the watch is not to be late itself
         say(
             "fault                                      | on end | from the fault    | from its notice   | to the next offer",
         );
         for on_end in ["off", "black"] {
-            let serve = serve(&["--watchdog", "200", "--on-end", on_end]);
+            let serve = serve(&["--watchdog", "1000", "--on-end", on_end]);
             pin(serve.pid(), 0);
             let fds = serve.open_fds();
             for fault in Fault::ALL {
                 let _deaf = (fault == Fault::Deaf).then(deaf_client);
                 let mut times = Times::default();
                 for _ in 0..ROUNDS {
-                    round(fault, on_end, &serve, &card, &mut times);
+                    round(fault, on_end, &serve, &desktop.card, &mut times);
                     assert_eq!(desktop.state(), before, "{fault:?} changed the desktop");
                 }
                 print(fault, on_end, &mut times);
-                let worst = times.from_notice[ROUNDS - 1];
-                assert!(worst <= PERIOD * 2, "{fault:?}: dark {} us after the notice", worst.as_us_f64());
+                if fault == Fault::Stop {
+                    // Nobody is told of this one.
+                    let worst = times.from_strike[ROUNDS - 1];
+                    assert!(worst <= WATCHDOG * 5 / 4, "{fault:?}: dark {} us after it", worst.as_us_f64());
+                } else {
+                    let worst = times.from_notice[ROUNDS - 1];
+                    assert!(worst <= PERIOD * 2, "{fault:?}: dark {} us after the notice", worst.as_us_f64());
+                }
             }
             std::thread::sleep(std::time::Duration::from_secs(3)); // the orphans' children end
             assert_eq!(serve.open_fds(), fds, "serve keeps fds of leases that are over");
@@ -159,7 +172,9 @@ fn round(fault: Fault, on_end: &str, serve: &Program, card: &Card, times: &mut T
     }
     let offered = serve.event("offered");
     let noticed = Instant::from_ns(ended["at_ns"].as_i64().unwrap());
-    let notice = announced.unwrap_or(noticed).min(noticed);
+    let off_at = off.unwrap();
+    // Dark before the kernel said anything is none too late.
+    let notice = if fault.is_announced() { announced.unwrap_or(off_at) } else { noticed };
     let (off, offered) = (off.unwrap(), Instant::from_ns(offered["at_ns"].as_i64().unwrap()));
     times.from_strike.push(off - struck);
     times.from_notice.push((off - notice).max(Span::ZERO));

@@ -21,10 +21,12 @@ struct Watched {
     /// Each plane with the picture that it showed at the last look.
     planes: Vec<(PlaneId, Option<FramebufferId>)>,
     since: Instant,
+    /// Whether anything was shown yet.
+    lit: bool,
 }
 
 impl Watchdog {
-    /// Lets a lease show the same for up to `limit`.
+    /// Lets a lease show the same for up to `limit`, and nothing at all for [`FIRST_PICTURE`] at first.
     pub fn new(limit: Span) -> Self {
         Self { limit, watched: BTreeMap::new(), next_look: Instant::default() }
     }
@@ -32,7 +34,7 @@ impl Watchdog {
     /// Watches a lease from `now` on.
     pub fn watch(&mut self, request: RequestId, planes: impl IntoIterator<Item = PlaneId>, now: Instant) {
         let planes = planes.into_iter().map(|plane| (plane, None)).collect();
-        self.watched.insert(request, Watched { planes, since: now });
+        self.watched.insert(request, Watched { planes, since: now, lit: false });
         self.next_look = self.next_look.max(now);
     }
 
@@ -65,8 +67,11 @@ impl Watchdog {
                     lease.since = now;
                 }
             }
+            let lit = lease.planes.iter().any(|(_, shown)| shown.is_some());
+            lease.lit |= lit;
+            let limit = if lease.lit { self.limit } else { self.limit.max(FIRST_PICTURE) };
             stillest = stillest.max(now - lease.since);
-            if now - lease.since >= self.limit {
+            if now - lease.since >= limit {
                 hung.push(request);
             }
         }
@@ -77,6 +82,9 @@ impl Watchdog {
         hung
     }
 }
+
+/// A lessee opens its GPU and compiles its shaders between the grant and its first picture.
+pub const FIRST_PICTURE: Span = Span::from_ms(10_000);
 
 /// A fourth of a vblank at 120 Hz.
 const OFTEN: Span = Span::from_ms(2);
@@ -125,6 +133,15 @@ mod tests {
                 assert_eq!(hung_after(Span::from_ms(500), picture), None, "{pictures} pictures at {hz} Hz");
             }
         }
+    }
+
+    #[test]
+    fn a_lessee_that_never_lights_its_panel_is_given_time() {
+        let start = Instant::from_ns(5);
+        let mut watchdog = Watchdog::new(Span::from_ms(100));
+        watchdog.watch(LEASE, [plane()], start);
+        assert_eq!(watchdog.look(start + FIRST_PICTURE - Span::from_ms(1), |_| None), []);
+        assert_eq!(watchdog.look(start + FIRST_PICTURE + Span::from_ms(2), |_| None), [LEASE]);
     }
 
     #[test]

@@ -27,6 +27,9 @@ use serde_json::Value;
 /// The EDID of a real headset: 2160x1200 at 89.527 Hz, which the kernel calls non-desktop.
 pub const VIVE: &str = "vive-LHR-C5C0BC88/edid.bin";
 
+/// The EDID of a panel so small that a CPU can draw for it at 90 Hz: 480x270.
+pub const TINY: &str = "tiny/480x270-90hz.bin";
+
 /// Where the rig's card is.
 pub const CARD: &str = "/dev/dri/card0";
 
