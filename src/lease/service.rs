@@ -1,16 +1,18 @@
-//! A lessor at work: the rules, the Wayland socket and the card joined, with a report of all that happens.
+//! A lessor at work: the rules, the wire and the card joined, with a report of all that happens.
 //!
-//! Embeds into any event loop: poll [`Service::fds`], call [`Service::dispatch`], take the reports.
+//! Embeds into any event loop: poll [`Service::fds`] and the Wayland display, dispatch the display's clients, call
+//! [`Service::dispatch`], take the reports. `examples/window_manager.rs` is a compositor that does so.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::lessor::{Action, Cause, Event, Holding, Lessor, Offer, RequestId, Seen, Withdrawal};
 use super::process::Fate;
 use super::reclaim;
-use super::server::{Incoming, Peer, Server};
+use super::wire::{Incoming, Peer, Wire};
 use crate::kms::commit::Request;
 use crate::kms::ids::ObjectId;
 use crate::kms::uevent::{Uevent, UeventSocket};
@@ -30,7 +32,7 @@ pub struct Terms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Happening {
-    /// The socket accepts clients.
+    /// Clients can ask.
     Ready,
     /// A connector is on offer.
     Offered,
@@ -74,10 +76,12 @@ pub struct Report {
 /// A card whose headsets are for lease.
 #[derive(Debug)]
 pub struct Service {
-    card: Card,
+    card: Arc<Card>,
     uevents: UeventSocket,
-    server: Server,
+    wire: Wire,
     terms: Terms,
+    /// What the card's owner uses itself.
+    kept: Vec<ObjectId>,
     lessor: Lessor,
     /// Who made each request that is open or granted.
     holders: BTreeMap<RequestId, Peer>,
@@ -99,14 +103,17 @@ struct Ending {
 }
 
 impl Service {
-    /// Starts leasing out the headsets of `card`, of which this process must be master, through `server`.
-    pub fn start(card: Card, server: Server, terms: Terms) -> Result<Self, KmsError> {
+    /// Starts leasing out the headsets of `card`, of which this process must be master, through a `wire` that was made
+    /// for it. The connectors, CRTCs and planes in `kept` are the caller's own and in no lease; nor are those that drive
+    /// a monitor whenever the card is looked at.
+    pub fn start(card: Arc<Card>, wire: Wire, terms: Terms, kept: Vec<ObjectId>) -> Result<Self, KmsError> {
         let uevents = UeventSocket::open()?;
         let mut service = Self {
             card,
             uevents,
-            server,
+            wire,
             terms,
+            kept,
             lessor: Lessor::new(),
             holders: BTreeMap::new(),
             fresh: None,
@@ -116,19 +123,31 @@ impl Service {
         service.reports.push(Report::new(Happening::Ready, Instant::now()));
         let connectors = service.look()?;
         service.warn_of_unknown_names(&connectors);
-        service.server.flush();
+        service.wire.flush();
         Ok(service)
     }
 
-    /// What to poll for reading; any of them calls for [`dispatch`](Self::dispatch).
-    pub fn fds(&self) -> [BorrowedFd<'_>; 3] {
-        let [socket, clients] = self.server.fds();
-        [self.uevents.as_fd(), socket, clients]
+    /// The wire that clients' requests go to.
+    pub fn wire_mut(&mut self) -> &mut Wire {
+        &mut self.wire
     }
 
-    /// Does all there is to do now, without waiting for more.
-    pub fn dispatch(&mut self) {
-        let noticed = Instant::now();
+    /// What the caller keeps for itself from here on, in place of what it kept before. What is leased stays leased.
+    pub fn keep(&mut self, kept: Vec<ObjectId>) -> Result<(), KmsError> {
+        self.kept = kept;
+        self.look()?;
+        self.wire.flush();
+        Ok(())
+    }
+
+    /// What to poll for reading beside the display; calls for [`dispatch`](Self::dispatch).
+    pub fn fds(&self) -> [BorrowedFd<'_>; 1] {
+        [self.uevents.as_fd()]
+    }
+
+    /// Does all there is to do now, without waiting for more. The display's clients must have been dispatched before;
+    /// `noticed` is when the caller woke to do so.
+    pub fn dispatch(&mut self, noticed: Instant) {
         let (mut lease_ended, mut replugged) = (false, false);
         while let Some(uevent) = self.uevents.next() {
             match uevent {
@@ -137,7 +156,7 @@ impl Service {
             }
         }
         // Clients first: one that gave its lease back and closed the fd at once has released it, not lost it.
-        for incoming in self.server.dispatch() {
+        for incoming in self.wire.take_incoming() {
             let event = self.take_in(incoming);
             self.handle(event, noticed);
         }
@@ -150,16 +169,13 @@ impl Service {
         if replugged && let Err(error) = self.look() {
             tracing::warn!("could not look at the connectors after a hotplug: {error}");
         }
-        self.server.flush();
+        self.wire.flush();
     }
 
     /// Ends all leases and takes all offers back.
     pub fn shut_down(&mut self) {
         self.handle(Event::Shutdown, Instant::now());
-        self.server.flush();
-        if let Err(error) = self.card.drop_master() {
-            tracing::warn!("the card goes back only as it is closed: {error}");
-        }
+        self.wire.flush();
     }
 
     /// What has happened since this was last asked.
@@ -184,13 +200,15 @@ impl Service {
     }
 
     /// Which connectors are for lease, and which CRTC and planes each would take: none that drives another connector
-    /// now, none that is leased, none twice.
+    /// now, none that is leased or kept, none twice.
     fn survey(&self, connectors: &[Connector]) -> Vec<Seen> {
         let leased: Vec<&Pipeline> = self.lessor.leased().collect();
-        let mut taken: Vec<ObjectId> = leased.iter().flat_map(|pipeline| pipeline.objects()).collect();
+        let mut taken = self.kept.clone();
+        taken.extend(leased.iter().flat_map(|pipeline| pipeline.objects()));
         let mut seen = Vec::new();
         for connector in connectors {
-            let offerable = connector.non_desktop || self.terms.offer.contains(&connector.name);
+            let offerable = (connector.non_desktop || self.terms.offer.contains(&connector.name))
+                && !self.kept.contains(&connector.id.into());
             let held = leased.iter().find(|pipeline| pipeline.connector == connector.id);
             let pipeline = match held {
                 Some(held) => Some((*held).clone()),
@@ -262,11 +280,11 @@ impl Service {
     fn carry_out(&mut self, action: Action, ending: &mut Ending) -> Option<Event> {
         match action {
             Action::Offer(offers) => {
-                self.server.offer(&offers);
+                self.wire.offer(&offers);
                 self.report_offers(Happening::Offered, &offers, None);
             }
             Action::Withdraw(offers, why) => {
-                self.server.withdraw(&offers);
+                self.wire.withdraw(&offers);
                 self.report_offers(Happening::Withdrawn, &offers, Some(why.word()));
             }
             Action::CreateLease { request, pipelines } => {
@@ -274,7 +292,7 @@ impl Service {
             }
             Action::Grant(holding) => self.grant(&holding),
             Action::Deny { request, connectors, reason, .. } => {
-                self.server.finish(request);
+                self.wire.finish(request);
                 let who = self.holders.remove(&request);
                 self.log_denial(who, &connectors, reason);
                 let denied = Report { reason: Some(reason.word()), ..Report::now(Happening::Denied) };
@@ -285,7 +303,7 @@ impl Service {
                     tracing::warn!("a lease would not end: {error}");
                 }
             }
-            Action::Finish(request) => self.server.finish(request),
+            Action::Finish(request) => self.wire.finish(request),
             Action::TurnOff(pipeline) => match self.turn_off(pipeline.connector) {
                 Ok(()) => ending.dark = ending.dark.map(|_| Instant::now()),
                 Err(error) => {
@@ -328,10 +346,10 @@ impl Service {
         if let Some((request, fd)) = self.fresh.take()
             && request == holding.request
         {
-            self.server.grant(request, fd);
+            self.wire.grant(request, fd);
         }
         // Sent at once: an fd waiting here would keep the lease alive after its holder's death.
-        self.server.flush();
+        self.wire.flush();
         let who = self.holders.get(&holding.request).copied();
         self.report(&holding.connectors, &Report::now(Happening::Granted).of(holding).by(who));
     }
