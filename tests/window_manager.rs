@@ -90,7 +90,7 @@ fn what_the_owner_keeps_is_not_offered() {
         let wire = Wire::new::<Service>(display.handle(), card.clone());
         let mut service =
             Service::start(card.clone(), wire, Terms::default(), vec![headset.id.into()]).unwrap();
-        let mut happened = |service: &mut Service| {
+        let happened = |service: &mut Service| {
             service.take_reports().iter().map(|report| report.event).collect::<Vec<_>>()
         };
         assert_eq!(happened(&mut service), [Happening::Ready]);
