@@ -4,11 +4,8 @@ mod rig;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
-use leasehold::kms::commit::{CommitFlags, commit, modeset};
-use leasehold::kms::plane::Plane;
+use leasehold::kms::commit::{CommitFlags, commit};
 use leasehold::kms::property::Properties;
 use leasehold::kms::{Card, Connector, CrtcId, Pipeline};
 use leasehold::lease::request::wayland;
@@ -17,56 +14,11 @@ use leasehold::time::{Instant, Span};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use rig::{CARD, Program, VIVE, example, inside, leasehold, pin, say, serve};
+use rig::desktop::Desktop;
+use rig::{CARD, Program, VIVE, example, inside, leasehold, pin, report, serve};
 use serde_json::json;
 
 const VIVE_PERIOD: Span = Span::from_ns(11_169_777);
-
-/// A desktop's picture: lit by a master that then stepped back, as a lessor that is about to start would find it.
-struct Desktop {
-    card: Arc<Card>,
-    pipeline: Pipeline,
-    _picture: (DumbBuffer, Framebuffer),
-}
-
-impl Desktop {
-    fn light() -> Self {
-        let card = Arc::new(Card::open(Path::new(CARD)).unwrap());
-        assert!(card.is_master());
-        card.enable_atomic().unwrap();
-        let connectors: Vec<Connector> = card
-            .connectors()
-            .unwrap()
-            .into_iter()
-            .map(|id| Connector::read(&card, id, true).unwrap())
-            .collect();
-        let monitor = connectors.iter().find(|connector| connector.name == "Virtual-1").unwrap();
-        let pipeline = Pipeline::find(&card, monitor, |_| false).unwrap();
-        let mode = monitor.preferred_mode().unwrap();
-        let (width, height) = (mode.width_px(), mode.height_px());
-        let buffer = DumbBuffer::new(&card, width, height).unwrap();
-        let framebuffer = buffer.framebuffer(width, height, PixelFormat::Xrgb8888).unwrap();
-        let blob = ModeBlob::new(&card, mode).unwrap();
-        modeset(&card, &mut pipeline.on(&card, mode, &blob, &framebuffer).unwrap()).unwrap();
-        card.drop_master().unwrap();
-        Self { card, pipeline, _picture: (buffer, framebuffer) }
-    }
-
-    /// Everything that a careless lessor could have changed.
-    fn state(&self) -> String {
-        let plane = Plane::read(&self.card, self.pipeline.primary).unwrap();
-        let crtc = Properties::of(&self.card, self.pipeline.crtc).unwrap();
-        let connector = Properties::of(&self.card, self.pipeline.connector).unwrap();
-        format!(
-            "framebuffer {:?} on {:?}, active {:?}, mode {:?}, connector on {:?}",
-            plane.framebuffer,
-            plane.crtc,
-            crtc.value("ACTIVE"),
-            crtc.value("MODE_ID"),
-            connector.value("CRTC_ID"),
-        )
-    }
-}
 
 /// Whether a CRTC scans out, as anyone may ask.
 fn active(card: &Card, crtc: CrtcId) -> bool {
@@ -153,18 +105,6 @@ fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
         let worst = after_uevent[KILLS - 1];
         assert!(worst <= VIVE_PERIOD * 3, "{} us are more than three vblanks", worst.as_us_f64());
     });
-}
-
-/// Sorts, and prints the middle and the worst.
-fn report(what: &str, spans: &mut [Span]) {
-    spans.sort();
-    let (p50, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
-    say(&format!(
-        "{what}: p50 {:.0} us, worst {:.0} us of {}",
-        p50.as_us_f64(),
-        worst.as_us_f64(),
-        spans.len()
-    ));
 }
 
 #[test]

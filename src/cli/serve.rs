@@ -14,11 +14,13 @@ use nix::unistd::{User, geteuid};
 use super::Failure;
 use crate::error::Class;
 use crate::kms::{Card, KmsError};
+use crate::lease::reclaim;
 use crate::lease::request::seat;
 use crate::lease::server::Server;
 use crate::lease::service::{Report, Service, Terms};
 use crate::lease::wire::Wire;
 use crate::thread::priority::{Urgency, make_realtime};
+use crate::time::{Instant, Span};
 
 /// Own a card as DRM master and lease its headsets out over Wayland; no window system needed
 ///
@@ -38,11 +40,11 @@ pub struct Arguments {
     #[arg(long, value_name = "UID|NAME")]
     allow_uid: Vec<String>,
     /// What a headset shows once its lease has ended
-    #[arg(long, value_name = "off|black", default_value = "off", hide = true)]
+    #[arg(long, value_name = "off|black", default_value = "off")]
     on_end: OnEnd,
     /// End a lease whose holder has shown no new frame for so long
-    #[arg(long, value_name = "MS", hide = true)]
-    watchdog: Option<u64>,
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(50..))]
+    watchdog: Option<u32>,
     /// Print one JSON object a line for each event
     #[arg(long)]
     json: bool,
@@ -56,7 +58,6 @@ enum OnEnd {
 
 /// Serves until a signal ends it.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    refuse_what_is_to_come(arguments)?;
     let allow_uids = allowed(&arguments.allow_uid)?;
     let path = match &arguments.card {
         Some(path) => path.clone(),
@@ -68,7 +69,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let shared = allow_uids.iter().any(|&uid| uid != geteuid().as_raw());
     let mut server = Server::bind(&arguments.socket, shared)?;
     let wire = Wire::new::<Service>(server.display(), card.clone());
-    let terms = Terms { offer: arguments.offer.clone(), allow_uids };
+    let terms = Terms {
+        offer: arguments.offer.clone(),
+        allow_uids,
+        on_end: match arguments.on_end {
+            OnEnd::Off => reclaim::OnEnd::Off,
+            OnEnd::Black => reclaim::OnEnd::Black,
+        },
+        watchdog: arguments.watchdog.map(|ms| Span::from_ms(ms.into())),
+    };
     let mut service = Service::start(card.clone(), wire, terms, Vec::new())?;
     publish(&mut service, arguments.json);
     hurry();
@@ -89,17 +98,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn hurry() {
     for refusal in make_realtime(Urgency::Lessor).refusals {
         tracing::debug!("a crashed lessee's panel may go dark late: {refusal}");
-    }
-}
-
-fn refuse_what_is_to_come(arguments: &Arguments) -> Result<(), Failure> {
-    let cannot = |option| Failure::config(format!("this version of serve cannot {option} yet: leave it out"));
-    if arguments.on_end == OnEnd::Black {
-        return Err(cannot("do --on-end black"));
-    }
-    match arguments.watchdog {
-        Some(_) => Err(cannot("do --watchdog")),
-        None => Ok(()),
     }
 }
 
@@ -157,7 +155,12 @@ fn wait(server: &Server, service: &Service, signals: &SignalFd) -> Result<bool, 
         .chain([signals.as_fd()])
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();
-    match poll(&mut fds, PollTimeout::NONE) {
+    let timeout = service.deadline().map_or(PollTimeout::NONE, |deadline| {
+        // A millisecond more than is left, for poll takes none too few.
+        let left_ms = (deadline - Instant::now()).max(Span::ZERO).as_ns() / 1_000_000 + 1;
+        PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX)
+    });
+    match poll(&mut fds, timeout) {
         Ok(_) => Ok(fds.last().and_then(PollFd::any).unwrap_or(false)),
         Err(Errno::EINTR) => Ok(false),
         Err(errno) => Err(Failure::new(Class::Bug, format!("could not wait for events: {}", errno.desc()))),

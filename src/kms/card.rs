@@ -12,6 +12,7 @@ use nix::sys::stat::{Mode as Permissions, fstat};
 use super::error::KmsError;
 use super::ids::{ConnectorId, CrtcId, LesseeId, ObjectId, PlaneId};
 use super::ioctl;
+use super::mode::Mode;
 use super::vblank::Vblank;
 use crate::thread::count_system_call;
 use crate::time::Instant;
@@ -164,6 +165,13 @@ impl Card {
         let (sequence, time_ns) = ioctl::get_sequence(self.as_fd(), crtc)
             .map_err(|errno| KmsError::call("read the vblank count of", crtc, errno))?;
         Ok(Vblank { sequence, time: Instant::from_ns(time_ns) })
+    }
+
+    /// The mode that a CRTC is on in; `None` while it is off.
+    pub fn mode_of(&self, crtc: CrtcId) -> Result<Option<Mode>, KmsError> {
+        let info = drm_ffi::mode::get_crtc(self.as_fd(), crtc.raw())
+            .map_err(|error| KmsError::io("read", crtc, error))?;
+        Ok((info.mode_valid != 0).then(|| Mode::new(info.mode)))
     }
 
     /// Asks for an event at the first vblank that is `sequence` or later.

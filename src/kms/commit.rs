@@ -59,6 +59,8 @@ impl CommitFlags {
     pub const TEST_ONLY: Self = Self(0x0100);
     /// Takes effect before the call returns, and may switch modes, CRTCs and links.
     pub const MODESET: Self = Self(0x0400);
+    /// Takes effect at the next vblank, and the call returns then. Switches no mode.
+    pub const AT_VBLANK: Self = Self(0);
     /// Returns at once; takes effect at the next vblank and says so with a flip event.
     pub const FLIP: Self = Self(0x0200 | 0x01);
 

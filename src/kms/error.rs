@@ -44,7 +44,7 @@ pub enum KmsError {
 }
 
 impl KmsError {
-    pub(super) fn call(operation: &'static str, object: impl std::fmt::Display, errno: Errno) -> Self {
+    pub(crate) fn call(operation: &'static str, object: impl std::fmt::Display, errno: Errno) -> Self {
         Self::Call { operation, object: object.to_string(), errno }
     }
 

@@ -63,6 +63,11 @@ impl Pipeline {
         })
     }
 
+    /// Its planes, the primary one first.
+    pub fn planes(&self) -> impl Iterator<Item = PlaneId> {
+        std::iter::once(self.primary).chain(self.overlays.iter().copied())
+    }
+
     /// All object ids: connector, CRTC, planes.
     pub fn objects(&self) -> Vec<ObjectId> {
         let mut objects = vec![self.connector.into(), self.crtc.into(), self.primary.into()];
@@ -78,11 +83,17 @@ impl Pipeline {
 
     /// A commit that turns the display and its planes off.
     pub fn off(&self, card: &Card) -> Result<Request, KmsError> {
-        let mut request = Request::new();
+        let mut request = self.without_picture(card)?;
         request.set(self.connector, Properties::of(card, self.connector)?.id("CRTC_ID")?, 0);
         let crtc = Properties::of(card, self.crtc)?;
         request.set(self.crtc, crtc.id("ACTIVE")?, 0).set(self.crtc, crtc.id("MODE_ID")?, 0);
-        for &plane in std::iter::once(&self.primary).chain(&self.overlays) {
+        Ok(request)
+    }
+
+    /// A commit that takes all pictures away and leaves the display on: it shows black.
+    pub fn without_picture(&self, card: &Card) -> Result<Request, KmsError> {
+        let mut request = Request::new();
+        for plane in self.planes() {
             let properties = Properties::of(card, plane)?;
             request.set(plane, properties.id("FB_ID")?, 0).set(plane, properties.id("CRTC_ID")?, 0);
         }
@@ -97,12 +108,19 @@ impl Pipeline {
         blob: &ModeBlob,
         picture: &Framebuffer,
     ) -> Result<Request, KmsError> {
-        let mut request = Request::new();
+        let mut request = self.picture(card, mode, picture)?;
         let crtc_raw = u64::from(self.crtc.raw());
         request.set(self.connector, Properties::of(card, self.connector)?.id("CRTC_ID")?, crtc_raw);
         let crtc = Properties::of(card, self.crtc)?;
         request.set(self.crtc, crtc.id("ACTIVE")?, 1);
         request.set(self.crtc, crtc.id("MODE_ID")?, u64::from(blob.id().raw()));
+        Ok(request)
+    }
+
+    /// A commit that puts a picture of the mode's size on a display that is on in that mode.
+    pub fn picture(&self, card: &Card, mode: &Mode, picture: &Framebuffer) -> Result<Request, KmsError> {
+        let mut request = Request::new();
+        let crtc_raw = u64::from(self.crtc.raw());
         let plane = Properties::of(card, self.primary)?;
         let (width, height) = (u64::from(mode.width_px()), u64::from(mode.height_px()));
         for (name, value) in [

@@ -36,6 +36,13 @@ pub struct Plane {
 }
 
 impl Plane {
+    /// The framebuffer that a plane shows now: one call where [`read`](Self::read) makes dozens.
+    pub fn shown(card: &Card, id: PlaneId) -> Result<Option<FramebufferId>, KmsError> {
+        let info = drm_ffi::mode::get_plane(card.as_fd(), id.raw(), None)
+            .map_err(|error| KmsError::io("read", id, error))?;
+        Ok(FramebufferId::new(info.fb_id))
+    }
+
     /// Asks the kernel about a plane.
     pub fn read(card: &Card, id: PlaneId) -> Result<Self, KmsError> {
         let mut formats = Vec::new();

@@ -76,8 +76,40 @@ pub enum Event {
     },
     /// These lessees live; the kernel has ended the others.
     Lessees(Vec<LesseeId>),
+    /// A lease's panel has shown nothing new for too long.
+    Hung {
+        /// The request the lease was granted on.
+        request: RequestId,
+    },
+    /// Whoever runs the lessor wants this connector back.
+    Reclaimed(ConnectorId),
+    /// These leases were found, granted by a lessor that is no more. Comes before anything is requested.
+    Adopted(Vec<Adopted>),
+    /// The card is about to be somebody else's for a while: the user switches to another session.
+    Paused(Pause),
+    /// The card is the lessor's again.
+    Resumed,
     /// Everything is to end. Nothing is offered or granted from here on.
     Shutdown,
+}
+
+/// A lease that outlived the lessor which granted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// Who holds it, and under which number.
+    pub holding: Holding,
+    /// What it holds.
+    pub pipelines: Vec<Pipeline>,
+}
+
+/// What becomes of leases while the card is somebody else's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pause {
+    /// They sleep: the kernel refuses their holders' commits until the card is back.
+    #[default]
+    Suspend,
+    /// They end before the card goes.
+    Revoke,
 }
 
 /// Something to do.
@@ -124,6 +156,8 @@ pub enum Withdrawal {
     Leased,
     /// The display was unplugged, or the card has no CRTC left for it.
     Gone,
+    /// The card is somebody else's for a while.
+    Paused,
     /// The lessor ends.
     Shutdown,
 }
@@ -167,6 +201,9 @@ pub enum Denial {
     /// The kernel refused.
     #[error("the kernel refused the lease")]
     Kernel,
+    /// The card is somebody else's for a while.
+    #[error("another session has the card now")]
+    Paused,
     /// The lessor is about to end.
     #[error("the lessor is shutting down")]
     Shutdown,
@@ -180,6 +217,7 @@ impl Denial {
             Self::Withdrawn => "withdrawn",
             Self::NoPipeline => "no-pipeline",
             Self::Kernel => "kernel",
+            Self::Paused => "paused",
             Self::Shutdown => "shutdown",
         }
     }
@@ -194,8 +232,12 @@ pub enum Cause {
     HungUp,
     /// The last fd of the lease was closed.
     Closed,
+    /// Its panel showed nothing new for too long.
+    Hung,
     /// The display was unplugged.
     Unplugged,
+    /// The lessor wanted it back.
+    Reclaimed,
     /// The lessor ends.
     Shutdown,
 }
@@ -207,6 +249,9 @@ pub struct Lessor {
     leases: Vec<Lease>,
     offers_made: u64,
     shut_down: bool,
+    paused: bool,
+    /// What is to be done for leases that ended while the card was somebody else's, once it is back.
+    owed: Vec<Action>,
 }
 
 /// A connector and its standing.
@@ -255,9 +300,24 @@ impl Lessor {
                 let gone = |lease: &Lease| lease.lessee.is_some_and(|lessee| !alive.contains(&lessee));
                 self.end_where(Cause::Closed, gone, &mut actions);
             }
+            Event::Hung { request } => {
+                self.end_where(Cause::Hung, |lease| lease.request == request, &mut actions);
+            }
+            Event::Reclaimed(connector) => {
+                self.end_where(Cause::Reclaimed, |lease| lease.holds(connector), &mut actions);
+            }
+            Event::Adopted(found) => self.adopted(found, &mut actions),
+            Event::Paused(pause) => self.pause(pause, &mut actions),
+            Event::Resumed => {
+                self.paused = false;
+                actions.append(&mut self.owed);
+            }
             Event::Shutdown => {
                 self.shut_down = true;
                 self.end_where(Cause::Shutdown, |_| true, &mut actions);
+                // What is still owed the kernel does itself as the card is closed.
+                let report = |action: &Action| matches!(action, Action::Ended(..));
+                actions.extend(std::mem::take(&mut self.owed).into_iter().filter(report));
                 self.withdraw(|_| true, Withdrawal::Shutdown, &mut actions);
             }
         }
@@ -323,6 +383,8 @@ impl Lessor {
         };
         if self.shut_down {
             Some(Denial::Shutdown)
+        } else if self.paused {
+            Some(Denial::Paused)
         } else if !permitted {
             Some(Denial::NotPermitted)
         } else if pipelines.is_empty() || pipelines.len() < offers.len() || pipelines.iter().any(pending) {
@@ -340,9 +402,11 @@ impl Lessor {
         let bore_it = |lease: &Lease| lease.request != request && lease.lessee == Some(lessee);
         self.end_where(Cause::Closed, bore_it, actions);
         actions.retain(|action| *action != Action::Revoke(lessee));
+        self.owed.retain(|action| *action != Action::Revoke(lessee));
         let Some(lease) = self.leases.iter_mut().find(|lease| lease.request == request) else {
-            // The client went away while the kernel made it.
-            actions.push(Action::Revoke(lessee));
+            // The client, or the card, went away while the kernel made it.
+            let doing = if self.paused { &mut self.owed } else { actions };
+            doing.push(Action::Revoke(lessee));
             return;
         };
         lease.lessee = Some(lessee);
@@ -358,6 +422,26 @@ impl Lessor {
         actions.push(Action::Deny { request, client, connectors, reason: Denial::Kernel });
     }
 
+    fn adopted(&mut self, found: Vec<Adopted>, actions: &mut Vec<Action>) {
+        let held: Vec<ConnectorId> =
+            found.iter().flat_map(|lease| &lease.pipelines).map(|held| held.connector).collect();
+        self.leases.extend(found.into_iter().map(|Adopted { holding, pipelines }| Lease {
+            request: holding.request,
+            client: holding.client,
+            pipelines,
+            connectors: holding.connectors,
+            lessee: Some(holding.lessee),
+        }));
+        self.withdraw(|connector| held.contains(&connector), Withdrawal::Leased, actions);
+    }
+
+    fn pause(&mut self, pause: Pause, actions: &mut Vec<Action>) {
+        let ends = |lease: &Lease| pause == Pause::Revoke || lease.lessee.is_none();
+        self.end_where(Cause::Reclaimed, ends, actions);
+        self.withdraw(|_| true, Withdrawal::Paused, actions);
+        self.paused = true;
+    }
+
     /// Ends all leases of which `over` is true. One that the kernel has not made yet is merely forgotten.
     fn end_where(&mut self, cause: Cause, over: impl Fn(&Lease) -> bool, actions: &mut Vec<Action>) {
         let (ended, live) = std::mem::take(&mut self.leases).into_iter().partition(|lease| over(lease));
@@ -365,13 +449,13 @@ impl Lessor {
         let ended: Vec<Lease> = ended;
         for lease in ended {
             let holder_listens = !matches!(cause, Cause::Returned | Cause::HungUp);
-            actions.extend(lease.lessee.map(Action::Revoke));
-            if holder_listens {
-                actions.push(Action::Finish(lease.request));
-            }
-            if let Some(lessee) = lease.lessee {
-                actions.extend(lease.pipelines.iter().cloned().map(Action::TurnOff));
-                actions.push(Action::Ended(lease.holding(lessee), cause));
+            let finish = holder_listens.then_some(Action::Finish(lease.request));
+            if self.paused {
+                // Only the card's master may revoke and commit; the holder is told now all the same.
+                actions.extend(finish);
+                self.owed.extend(lease.end(None, cause));
+            } else {
+                actions.extend(lease.end(finish, cause));
             }
         }
     }
@@ -388,7 +472,7 @@ impl Lessor {
     }
 
     fn offer_what_is_free(&mut self, actions: &mut Vec<Action>) {
-        if self.shut_down {
+        if self.shut_down || self.paused {
             return;
         }
         let mut offered = Vec::new();
@@ -420,6 +504,16 @@ impl Head {
 }
 
 impl Lease {
+    /// What ends it, in order.
+    fn end(&self, finish: Option<Action>, cause: Cause) -> Vec<Action> {
+        let mut actions: Vec<Action> = self.lessee.map(Action::Revoke).into_iter().chain(finish).collect();
+        if let Some(lessee) = self.lessee {
+            actions.extend(self.pipelines.iter().cloned().map(Action::TurnOff));
+            actions.push(Action::Ended(self.holding(lessee), cause));
+        }
+        actions
+    }
+
     fn holds(&self, connector: ConnectorId) -> bool {
         self.pipelines.iter().any(|held| held.connector == connector)
     }

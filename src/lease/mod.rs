@@ -4,6 +4,7 @@
 //! [`service`], which joins the three. A compositor puts them on its own display; [`server`] is a socket and a display
 //! for those who have none. [`limits`] says what one client may take. A lessee starts at [`request`].
 
+pub mod deaths;
 pub mod lessor;
 pub mod limits;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod reclaim;
 pub mod request;
 pub mod server;
 pub mod service;
+pub mod watchdog;
 pub mod wire;
 
 pub use request::{Lease, RequestError};

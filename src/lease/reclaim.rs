@@ -1,12 +1,24 @@
-//! What a lessor asks of the kernel: make a lease, end it, turn its panel off.
+//! What a lessor asks of the kernel: make a lease, end it, darken its panel.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::kms::commit::{Request, modeset};
+use crate::kms::buffer::{DumbBuffer, Framebuffer, PixelFormat};
+use crate::kms::commit::{CommitFlags, Request, commit, modeset};
 use crate::kms::ids::ObjectId;
 use crate::kms::{Card, KmsError, LesseeId, Pipeline};
+
+/// What a headset shows once its lease has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnEnd {
+    /// Nothing: the link goes off.
+    #[default]
+    Off,
+    /// Black, with the link up: some headsets no longer tell their EDID after it was off.
+    Black,
+}
 
 /// Leases pipelines out of a card that this process is master of. The fd is for the lessee alone: while anyone keeps
 /// a copy, its death does not end the lease.
@@ -16,7 +28,7 @@ pub fn lease_out(card: &Card, pipelines: &[Pipeline]) -> Result<(LesseeId, Owned
 }
 
 /// Ends a lease, unless the kernel has ended it already. The panel shows the lessee's last frame until it is
-/// [turned off](turn_off).
+/// [darkened](Darkening::darken).
 pub fn revoke(card: &Card, lessee: LesseeId) -> Result<(), KmsError> {
     match card.revoke_lease(lessee) {
         // Its last fd was closed (drm_mode_revoke_lease_ioctl, drm_lease.c).
@@ -25,13 +37,51 @@ pub fn revoke(card: &Card, lessee: LesseeId) -> Result<(), KmsError> {
     }
 }
 
-/// The commit that will turn a panel off, made while there is time: it takes some hundred calls to make and two to
+/// The commits that will darken a panel, made while there is time: they take some hundred calls to make and two to
 /// carry out.
-pub fn prepare_off(card: &Card, pipeline: &Pipeline) -> Result<Request, KmsError> {
-    pipeline.off(card)
+#[derive(Debug)]
+pub struct Darkening {
+    pipeline: Pipeline,
+    off: Request,
+    without_picture: Option<Request>,
+    /// What is shown in place of nothing, where the card wants something.
+    black: Option<(DumbBuffer, Framebuffer)>,
 }
 
-/// Turns a panel off, and returns when it is.
-pub fn turn_off(card: &Card, off: &mut Request) -> Result<(), KmsError> {
-    modeset(card, off)
+impl Darkening {
+    /// For a pipeline that is about to be leased.
+    pub fn prepare(card: &Card, pipeline: &Pipeline, on_end: OnEnd) -> Result<Self, KmsError> {
+        let off = pipeline.off(card)?;
+        let without_picture = match on_end {
+            OnEnd::Off => None,
+            OnEnd::Black => Some(pipeline.without_picture(card)?),
+        };
+        Ok(Self { pipeline: pipeline.clone(), off, without_picture, black: None })
+    }
+
+    /// Darkens the panel, and returns when it is dark.
+    pub fn darken(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {
+        let Some(request) = &mut self.without_picture else { return self.turn_off(card) };
+        match commit(card, CommitFlags::AT_VBLANK, request, 0) {
+            // amdgpu for one wants a picture on a CRTC that is on.
+            Err(error) if error.errno() == Some(Errno::EINVAL) => self.show_black(card),
+            other => other,
+        }
+    }
+
+    /// Turns the panel off.
+    pub fn turn_off(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {
+        modeset(card, &mut self.off)
+    }
+
+    fn show_black(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {
+        let Some(mode) = card.mode_of(self.pipeline.crtc)? else { return self.turn_off(card) };
+        let (width_px, height_px) = (mode.width_px(), mode.height_px());
+        let buffer = DumbBuffer::new(card, width_px, height_px)?;
+        let picture = buffer.framebuffer(width_px, height_px, PixelFormat::Xrgb8888)?;
+        let mut request = self.pipeline.picture(card, &mode, &picture)?;
+        commit(card, CommitFlags::AT_VBLANK, &mut request, 0)?;
+        self.black = Some((buffer, picture));
+        Ok(())
+    }
 }

@@ -9,15 +9,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::lessor::{Action, Cause, Event, Holding, Lessor, Offer, RequestId, Seen, Withdrawal};
+use super::deaths::Deaths;
+use super::lessor::{Action, Cause, Event, Holding, Lessor, Offer, Pause, RequestId, Seen, Withdrawal};
 use super::process::Fate;
-use super::reclaim;
+use super::reclaim::{self, Darkening, OnEnd};
+use super::watchdog::Watchdog;
 use super::wire::{Incoming, Peer, Wire};
-use crate::kms::commit::Request;
 use crate::kms::ids::ObjectId;
+use crate::kms::plane::Plane;
 use crate::kms::uevent::{Uevent, UeventSocket};
 use crate::kms::{Card, Connector, ConnectorId, KmsError, Pipeline};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// Whom to lease what.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,10 @@ pub struct Terms {
     pub offer: Vec<String>,
     /// The users who may have a lease.
     pub allow_uids: Vec<u32>,
+    /// What a headset shows once its lease has ended.
+    pub on_end: OnEnd,
+    /// How long a holder may show nothing new before its lease ends; without, for ever.
+    pub watchdog: Option<Span>,
 }
 
 /// What a report is about.
@@ -44,6 +50,10 @@ pub enum Happening {
     Ended,
     /// An offer was taken back.
     Withdrawn,
+    /// Another session has the card.
+    Paused,
+    /// The card is back.
+    Resumed,
 }
 
 /// Something that happened, as `leasehold serve --json` prints it.
@@ -66,7 +76,10 @@ pub struct Report {
     /// One word for why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// From noticing a lease's end until its panel was off, in microseconds; missing where it would not go off.
+    /// From noticing a lease's end until the kernel had ended it, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_us: Option<f64>,
+    /// From noticing a lease's end until its panel was off or black, in microseconds; missing where it would not go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blanked_us: Option<f64>,
     /// When it happened or, for an end, was noticed: nanoseconds of `CLOCK_MONOTONIC`.
@@ -87,8 +100,10 @@ pub struct Service {
     holders: BTreeMap<RequestId, Peer>,
     /// A lease's fd between its making and its handing over.
     fresh: Option<(RequestId, OwnedFd)>,
-    /// How to turn off the panels that are leased.
-    offs: BTreeMap<ConnectorId, Request>,
+    /// How to darken the panels that are or were leased.
+    darkenings: BTreeMap<ConnectorId, Darkening>,
+    watchdog: Option<Watchdog>,
+    deaths: Deaths,
     reports: Vec<Report>,
 }
 
@@ -98,7 +113,9 @@ struct Ending {
     noticed: Instant,
     /// How the holders stood when it was noticed: turning a panel off takes long enough for a parent to reap them.
     fates: BTreeMap<RequestId, Fate>,
-    /// When the last panel went off, `None` once one would not.
+    /// When the kernel had ended the last lease.
+    revoked: Instant,
+    /// When the last panel went dark, `None` once one would not.
     dark: Option<Instant>,
 }
 
@@ -108,16 +125,19 @@ impl Service {
     /// a monitor whenever the card is looked at.
     pub fn start(card: Arc<Card>, wire: Wire, terms: Terms, kept: Vec<ObjectId>) -> Result<Self, KmsError> {
         let uevents = UeventSocket::open()?;
+        let watchdog = terms.watchdog.map(Watchdog::new);
         let mut service = Self {
             card,
             uevents,
             wire,
             terms,
             kept,
+            watchdog,
+            deaths: Deaths::new()?,
             lessor: Lessor::new(),
             holders: BTreeMap::new(),
             fresh: None,
-            offs: BTreeMap::new(),
+            darkenings: BTreeMap::new(),
             reports: Vec::new(),
         };
         service.reports.push(Report::new(Happening::Ready, Instant::now()));
@@ -141,8 +161,13 @@ impl Service {
     }
 
     /// What to poll for reading beside the display; calls for [`dispatch`](Self::dispatch).
-    pub fn fds(&self) -> [BorrowedFd<'_>; 1] {
-        [self.uevents.as_fd()]
+    pub fn fds(&self) -> [BorrowedFd<'_>; 2] {
+        [self.uevents.as_fd(), self.deaths.as_fd()]
+    }
+
+    /// When [`dispatch`](Self::dispatch) is called for even if nothing is to be read.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.watchdog.as_ref().and_then(Watchdog::next_look)
     }
 
     /// Does all there is to do now, without waiting for more. The display's clients must have been dispatched before;
@@ -160,6 +185,11 @@ impl Service {
             let event = self.take_in(incoming);
             self.handle(event, noticed);
         }
+        for request in self.deaths.take() {
+            if let Some(peer) = self.holders.get(&request) {
+                self.handle(Event::HungUp { client: peer.client }, noticed);
+            }
+        }
         if lease_ended {
             match self.card.lessees() {
                 Ok(alive) => self.handle(Event::Lessees(alive), noticed),
@@ -169,12 +199,53 @@ impl Service {
         if replugged && let Err(error) = self.look() {
             tracing::warn!("could not look at the connectors after a hotplug: {error}");
         }
+        self.look_after_the_living(noticed);
         self.wire.flush();
     }
 
-    /// Ends all leases and takes all offers back.
+    /// Ends the lease on a connector, if there is one.
+    pub fn reclaim(&mut self, connector: ConnectorId) {
+        self.handle(Event::Reclaimed(connector), Instant::now());
+        self.wire.flush();
+    }
+
+    /// To be called before another session gets the card: takes all offers back and puts leases to sleep, or ends
+    /// them.
+    pub fn pause(&mut self, pause: Pause) {
+        self.handle(Event::Paused(pause), Instant::now());
+        self.reports.push(Report::now(Happening::Paused));
+        self.wire.flush();
+    }
+
+    /// To be called when the card is this process's again: cleans up after leases that ended meanwhile, and offers
+    /// what is free.
+    pub fn resume(&mut self) {
+        self.reports.push(Report::now(Happening::Resumed));
+        self.handle(Event::Resumed, Instant::now());
+        if let Err(error) = self.look() {
+            tracing::warn!("could not look at the connectors after a pause: {error}");
+        }
+        self.wire.flush();
+    }
+
+    /// Ends leases whose panels have stood still for too long.
+    fn look_after_the_living(&mut self, noticed: Instant) {
+        let Some(watchdog) = &mut self.watchdog else { return };
+        let card = &self.card;
+        for request in watchdog.look(noticed, |plane| Plane::shown(card, plane).unwrap_or_default()) {
+            self.handle(Event::Hung { request }, noticed);
+        }
+    }
+
+    /// Ends all leases and takes all offers back. Panels go off, even those that were held black: what shows the
+    /// black goes with this process.
     pub fn shut_down(&mut self) {
         self.handle(Event::Shutdown, Instant::now());
+        for darkening in self.darkenings.values_mut() {
+            if let Err(error) = darkening.turn_off(&self.card) {
+                tracing::warn!("a panel would not go off: {error}");
+            }
+        }
         self.wire.flush();
     }
 
@@ -259,7 +330,8 @@ impl Service {
 
     fn handle(&mut self, event: Event, noticed: Instant) {
         let mut actions = VecDeque::from(self.lessor.handle(event));
-        let mut ending = Ending { noticed, fates: self.fates(&actions), dark: Some(noticed) };
+        let mut ending =
+            Ending { noticed, fates: self.fates(&actions), revoked: noticed, dark: Some(noticed) };
         while let Some(action) = actions.pop_front() {
             tracing::debug!("{:.0} us after noticing: {action:?}", (Instant::now() - noticed).as_us_f64());
             if let Some(answer) = self.carry_out(action, &mut ending) {
@@ -302,13 +374,14 @@ impl Service {
                 if let Err(error) = reclaim::revoke(&self.card, lessee) {
                     tracing::warn!("a lease would not end: {error}");
                 }
+                ending.revoked = Instant::now();
             }
             Action::Finish(request) => self.wire.finish(request),
-            Action::TurnOff(pipeline) => match self.turn_off(pipeline.connector) {
+            Action::TurnOff(pipeline) => match self.darken(&pipeline) {
                 Ok(()) => ending.dark = ending.dark.map(|_| Instant::now()),
                 Err(error) => {
                     ending.dark = None;
-                    tracing::warn!("a panel would not go off: {error}");
+                    tracing::warn!("a panel would not go dark: {error}");
                 }
             },
             Action::Ended(holding, cause) => self.ended(&holding, cause, ending),
@@ -317,15 +390,20 @@ impl Service {
     }
 
     fn lease_out(&mut self, request: RequestId, pipelines: &[Pipeline]) -> Event {
-        // A panel that could not be turned off again is not leased in the first place.
-        let offs = pipelines
+        // A panel that could not be darkened again is not leased in the first place.
+        let on_end = self.terms.on_end;
+        let darkenings = pipelines
             .iter()
-            .map(|pipeline| Ok((pipeline.connector, reclaim::prepare_off(&self.card, pipeline)?)))
+            .map(|pipeline| Ok((pipeline.connector, Darkening::prepare(&self.card, pipeline, on_end)?)))
             .collect::<Result<Vec<_>, KmsError>>();
-        match offs.and_then(|offs| Ok((offs, reclaim::lease_out(&self.card, pipelines)?))) {
-            Ok((offs, (lessee, fd))) => {
-                self.offs.extend(offs);
+        match darkenings.and_then(|made| Ok((made, reclaim::lease_out(&self.card, pipelines)?))) {
+            Ok((darkenings, (lessee, fd))) => {
+                self.darkenings.extend(darkenings);
                 self.fresh = Some((request, fd));
+                if let Some(watchdog) = &mut self.watchdog {
+                    let planes = pipelines.iter().flat_map(Pipeline::planes);
+                    watchdog.watch(request, planes, Instant::now());
+                }
                 Event::Created { request, lessee }
             }
             Err(error) => {
@@ -335,9 +413,9 @@ impl Service {
         }
     }
 
-    fn turn_off(&mut self, connector: ConnectorId) -> Result<(), KmsError> {
-        match self.offs.remove(&connector) {
-            Some(mut off) => reclaim::turn_off(&self.card, &mut off),
+    fn darken(&mut self, pipeline: &Pipeline) -> Result<(), KmsError> {
+        match self.darkenings.get_mut(&pipeline.connector) {
+            Some(darkening) => darkening.darken(&self.card),
             None => Ok(()),
         }
     }
@@ -351,14 +429,22 @@ impl Service {
         // Sent at once: an fd waiting here would keep the lease alive after its holder's death.
         self.wire.flush();
         let who = self.holders.get(&holding.request).copied();
+        if let Some(peer) = who {
+            self.deaths.watch(holding.request, &peer.process);
+        }
         self.report(&holding.connectors, &Report::now(Happening::Granted).of(holding).by(who));
     }
 
     fn ended(&mut self, holding: &Holding, cause: Cause, ending: &mut Ending) {
         let who = self.holders.remove(&holding.request);
+        self.deaths.forget(holding.request);
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.forget(holding.request);
+        }
         let fate = ending.fates.get(&holding.request).copied().unwrap_or(Fate::Gone);
         let ended = Report {
             reason: Some(reason(cause, fate)),
+            revoked_us: Some((ending.revoked - ending.noticed).as_us_f64()),
             blanked_us: ending.dark.map(|dark| (dark - ending.noticed).as_us_f64()),
             ..Report::new(Happening::Ended, ending.noticed)
         };
@@ -401,6 +487,7 @@ impl Report {
             pid: None,
             uid: None,
             reason: None,
+            revoked_us: None,
             blanked_us: None,
             at_ns: at.as_ns(),
         }
@@ -433,7 +520,7 @@ impl std::fmt::Display for Report {
             write!(formatter, " ({reason})")?;
         }
         match self.blanked_us {
-            Some(us) => write!(formatter, ", panel off after {:.1} ms", us / 1e3),
+            Some(us) => write!(formatter, ", panel dark after {:.1} ms", us / 1e3),
             None => Ok(()),
         }
     }
@@ -444,6 +531,7 @@ impl Withdrawal {
         match self {
             Self::Leased => "leased",
             Self::Gone => "unplugged",
+            Self::Paused => "paused",
             Self::Shutdown => "shutdown",
         }
     }
@@ -453,7 +541,9 @@ impl Withdrawal {
 /// drops its connection has left. A holder that is gone crashed, unless it is known to have exited in order.
 fn reason(cause: Cause, fate: Fate) -> &'static str {
     match (cause, fate) {
+        (Cause::Hung, _) => "hung",
         (Cause::Unplugged, _) => "unplugged",
+        (Cause::Reclaimed, _) => "revoked",
         (Cause::Shutdown, _) => "shutdown",
         (Cause::Returned, _) | (Cause::Closed, Fate::Alive) => "released",
         (Cause::HungUp, Fate::Alive) | (Cause::HungUp | Cause::Closed, Fate::Exited) => "exited",

@@ -7,9 +7,11 @@
 
 #![allow(dead_code, reason = "each test binary uses another part")]
 
-use std::io::{BufRead, BufReader};
+pub mod desktop;
+
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -102,12 +104,14 @@ pub fn example(name: &str) -> Command {
 pub struct Program {
     child: Child,
     lines: Receiver<Value>,
+    orders: Option<ChildStdin>,
 }
 
 impl Program {
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -118,7 +122,14 @@ impl Program {
                 }
             }
         });
-        Self { child, lines }
+        let orders = child.stdin.take();
+        Self { child, lines, orders }
+    }
+
+    /// Writes a line to its input.
+    pub fn order(&mut self, order: &str) {
+        let orders = self.orders.as_mut().expect("its input is a pipe");
+        writeln!(orders, "{order}").expect("it reads its input");
     }
 
     /// The next line it prints.
@@ -208,8 +219,19 @@ pub fn kill_and_watch(program: &Program, card: &Card, crtc: CrtcId) -> (Instant,
     (killed, announced.unwrap(), dark.unwrap())
 }
 
+/// Sorts, and prints the middle and the worst.
+pub fn report(what: &str, spans: &mut [Span]) {
+    spans.sort();
+    let (p50, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
+    say(&format!(
+        "{what}: p50 {:.0} us, worst {:.0} us of {}",
+        p50.as_us_f64(),
+        worst.as_us_f64(),
+        spans.len()
+    ));
+}
+
 /// Prints a line past the test harness's capture, so that figures and skips are seen.
 pub fn say(text: &str) {
-    use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
 }

@@ -131,6 +131,58 @@ fn a_client_that_left_while_the_kernel_worked_gets_nothing() {
     assert_eq!(lessor.offers().len(), 1);
 }
 
+#[test]
+fn a_hung_lease_ends_like_any_other_and_is_offered_again() {
+    let actions = leased().handle(Event::Hung { request: RequestId(1) });
+    let [
+        Action::Revoke(_),
+        Action::Finish(_),
+        Action::TurnOff(_),
+        Action::Ended(_, Cause::Hung),
+        Action::Offer(_),
+    ] = &actions[..]
+    else {
+        panic!("{actions:?}");
+    };
+}
+
+#[test]
+fn a_lease_that_ends_while_another_session_has_the_card_is_cleaned_up_afterwards() {
+    let mut lessor = leased();
+    assert_eq!(lessor.handle(Event::Paused(Pause::Suspend)), [], "it sleeps, and nothing else was on offer");
+    assert_eq!(lessor.handle(Event::HungUp { client: ClientId(1) }), []);
+    let actions = lessor.handle(Event::Resumed);
+    let [Action::Revoke(_), Action::TurnOff(_), Action::Ended(..), Action::Offer(_)] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+}
+
+#[test]
+fn a_pause_that_revokes_ends_leases_while_it_still_can() {
+    let actions = leased().handle(Event::Paused(Pause::Revoke));
+    let [Action::Revoke(_), Action::Finish(_), Action::TurnOff(_), Action::Ended(_, Cause::Reclaimed)] =
+        &actions[..]
+    else {
+        panic!("{actions:?}");
+    };
+}
+
+#[test]
+fn a_new_lessor_keeps_the_leases_of_the_last_and_cleans_up_after_them() {
+    let holding = Holding {
+        request: RequestId(9),
+        client: ClientId(9),
+        lessee: lessee(1),
+        connectors: vec!["DP-1".to_string()],
+    };
+    let mut lessor = Lessor::new();
+    lessor.handle(Event::Adopted(vec![Adopted { holding, pipelines: vec![pipeline(1, 1)] }]));
+    assert_eq!(lessor.handle(Event::Seen(vec![headset(1)])), [], "leased already");
+    assert_eq!(lessor.handle(Event::Lessees(vec![lessee(1)])), []);
+    let actions = lessor.handle(Event::Lessees(Vec::new()));
+    assert!(matches!(actions.last(), Some(Action::Offer(_))), "{actions:?}");
+}
+
 /// A step of a random history; numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Step {
@@ -140,6 +192,11 @@ enum Step {
     Return(usize),
     HangUp(u64),
     KernelEnds(usize),
+    Hang(usize),
+    Reclaim(u32),
+    Pause(bool),
+    Resume,
+    Restart,
     Shutdown,
 }
 
@@ -154,6 +211,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Return),
         1 => (0u64..3).prop_map(Step::HangUp),
         2 => any::<usize>().prop_map(Step::KernelEnds),
+        1 => any::<usize>().prop_map(Step::Hang),
+        1 => (0u32..4).prop_map(Step::Reclaim),
+        2 => any::<bool>().prop_map(Step::Pause),
+        3 => Just(Step::Resume),
+        1 => Just(Step::Restart),
         1 => Just(Step::Shutdown),
     ]
 }
@@ -173,23 +235,24 @@ struct World {
     answered: BTreeSet<RequestId>,
     last_lessee: u32,
     last_request: u64,
+    last_seen: Vec<Seen>,
+    paused: bool,
     shut_down: bool,
 }
 
 impl World {
     fn event(&mut self, step: Step) -> Option<Event> {
         Some(match step {
-            Step::See(heads) => Event::Seen(
-                (1..)
-                    .zip(heads)
-                    .map(|(n, (connected, offerable, crtc))| Seen {
-                        connected,
-                        offerable,
-                        pipeline: crtc.map(|crtc| pipeline(n, crtc)),
-                        ..headset(n)
-                    })
-                    .collect(),
-            ),
+            Step::See(heads) => {
+                let seen = |(n, (connected, offerable, crtc)): (u32, (bool, bool, Option<u32>))| Seen {
+                    connected,
+                    offerable,
+                    pipeline: crtc.map(|crtc| pipeline(n, crtc)),
+                    ..headset(n)
+                };
+                self.last_seen = (1..).zip(heads).map(seen).collect();
+                Event::Seen(self.last_seen.clone())
+            }
             Step::Request { client, offers, stale, permitted } => {
                 let known: Vec<OfferId> =
                     if stale { self.ever_offered.clone() } else { self.offered.keys().copied().collect() };
@@ -223,11 +286,40 @@ impl World {
                 self.in_kernel.remove(&gone);
                 Event::Lessees(self.in_kernel.keys().copied().collect())
             }
+            Step::Hang(n) => Event::Hung { request: self.nth(n)?.request },
+            Step::Reclaim(n) => Event::Reclaimed(connector(n)),
+            Step::Pause(revoke) => Event::Paused(if revoke { Pause::Revoke } else { Pause::Suspend }),
+            Step::Resume => {
+                self.paused = false;
+                Event::Resumed
+            }
             Step::Shutdown => {
                 self.shut_down = true;
+                if self.paused {
+                    self.in_kernel.clear(); // the card is closed, and it was not master
+                }
                 Event::Shutdown
             }
+            Step::Restart => return None,
         })
+    }
+
+    /// A lessor that is killed, and another that takes over what it left: the card and the list of leases.
+    fn restart(&mut self) -> Vec<Event> {
+        let adopted = self.live.values().map(|holding| Adopted {
+            holding: holding.clone(),
+            pipelines: self.made[&holding.request].clone(),
+        });
+        let adopted = adopted.collect();
+        self.offered.clear();
+        self.ever_offered.clear();
+        // What the old one had asked for and not handed over has no fd any longer, so the kernel ends it.
+        self.asked.clear();
+        let live = &self.live;
+        self.in_kernel.retain(|_, request| live.contains_key(request));
+        self.paused = false;
+        let alive = self.in_kernel.keys().copied().collect();
+        vec![Event::Adopted(adopted), Event::Seen(self.last_seen.clone()), Event::Lessees(alive)]
     }
 
     fn nth(&self, n: usize) -> Option<&Holding> {
@@ -244,6 +336,7 @@ impl World {
         match action {
             Action::Offer(offers) => {
                 assert!(!self.shut_down, "offered after the end");
+                assert!(!self.paused, "offered what is another session's");
                 for offer in offers {
                     assert!(!self.ever_offered.contains(&offer.id), "an offer's number was used twice");
                     assert!(!self.offered.values().any(|&known| known == offer.connector), "offered twice");
@@ -256,17 +349,22 @@ impl World {
                     assert!(self.offered.remove(&offer.id).is_some(), "withdrawn but not on offer");
                 }
             }
-            Action::CreateLease { request, pipelines } => self.asked.push((request, pipelines)),
+            Action::CreateLease { request, pipelines } => {
+                assert!(!self.paused, "leased out what is another session's");
+                self.asked.push((request, pipelines));
+            }
             Action::Grant(holding) => {
                 assert!(self.answered.insert(holding.request), "answered twice");
                 self.live.insert(holding.request, holding);
             }
             Action::Deny { request, .. } => assert!(self.answered.insert(request), "answered twice"),
             Action::Revoke(lessee) => {
+                assert!(!self.paused, "revoked without being master");
                 self.in_kernel.remove(&lessee);
             }
             Action::Finish(_) => {}
             Action::TurnOff(pipeline) => {
+                assert!(!self.paused, "committed to another session's card");
                 let touched = |request| overlap(&self.made[request], std::slice::from_ref(&pipeline));
                 assert!(!self.in_kernel.values().any(touched), "committed to what is leased");
             }
@@ -280,6 +378,13 @@ impl World {
     }
 
     fn check(&self, lessor: &Lessor) {
+        let offers: BTreeMap<_, _> =
+            lessor.offers().into_iter().map(|offer| (offer.id, offer.connector)).collect();
+        assert_eq!(offers, self.offered, "what new clients are told differs from what old ones were");
+        if self.paused {
+            assert!(offers.is_empty(), "on offer while the card is another session's");
+            return; // ends are made good when the card is back
+        }
         let held: Vec<&Pipeline> = self.live.keys().flat_map(|request| &self.made[request]).collect();
         for (index, one) in held.iter().enumerate() {
             assert!(!self.offered.values().any(|&offered| offered == one.connector), "offered while leased");
@@ -289,9 +394,6 @@ impl World {
             assert!(self.in_kernel.values().any(|known| known == request), "a lease ended without a report");
         }
         assert_eq!(self.in_kernel.len(), self.live.len(), "a lease that nobody holds");
-        let offers: BTreeMap<_, _> =
-            lessor.offers().into_iter().map(|offer| (offer.id, offer.connector)).collect();
-        assert_eq!(offers, self.offered, "what new clients are told differs from what old ones were");
     }
 }
 
@@ -304,9 +406,19 @@ proptest! {
     fn the_promises_hold_in_any_history(steps in prop::collection::vec(step(), 0..60)) {
         let (mut lessor, mut world) = (Lessor::new(), World::default());
         for step in steps {
-            let Some(event) = world.event(step) else { continue };
-            for action in lessor.handle(event) {
-                world.carry_out(action);
+            let events = match step {
+                Step::Restart if !world.shut_down => {
+                    lessor = Lessor::new();
+                    world.restart()
+                }
+                step => world.event(step).into_iter().collect(),
+            };
+            for event in events {
+                let pauses = matches!(event, Event::Paused(_));
+                for action in lessor.handle(event) {
+                    world.carry_out(action);
+                }
+                world.paused |= pauses;
             }
             world.check(&lessor);
         }

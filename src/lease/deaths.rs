@@ -1,0 +1,93 @@
+//! Notices that the process a lease was granted to is gone, even if a child of it keeps the connection open.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::lessor::RequestId;
+use super::process::{Fate, Process};
+use crate::kms::KmsError;
+
+/// The processes that hold leases.
+#[derive(Debug)]
+pub struct Deaths {
+    epoll: Epoll,
+    watched: BTreeMap<RequestId, OwnedFd>,
+}
+
+impl Deaths {
+    /// Watches nobody yet.
+    pub fn new() -> Result<Self, KmsError> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
+            .map_err(|errno| KmsError::call("watch for the deaths of", "lessees", errno))?;
+        Ok(Self { epoll, watched: BTreeMap::new() })
+    }
+
+    /// Watches the process that `request` was granted to. One that is dead already is noticed at once.
+    pub fn watch(&mut self, request: RequestId, process: &Process) {
+        // pidfd_open(2): readable once the process has ended. Its number may be another process's by now; then the one
+        // that is meant is long dead, and its connection with it.
+        let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return };
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+        if process.fate() == Fate::Gone {
+            return;
+        }
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, request.0);
+        match self.epoll.add(&pidfd, event) {
+            Ok(()) => drop(self.watched.insert(request, pidfd)),
+            Err(errno) => tracing::warn!("could not watch process {}: {}", process.pid, errno.desc()),
+        }
+    }
+
+    /// Watches no longer who holds this lease.
+    pub fn forget(&mut self, request: RequestId) {
+        if let Some(pidfd) = self.watched.remove(&request) {
+            // Closing is not enough where a copy of the fd lives on in a child (epoll(7), question 6).
+            let _ = self.epoll.delete(&pidfd);
+        }
+    }
+
+    /// The leases whose holders have died, each once.
+    pub fn take(&mut self) -> Vec<RequestId> {
+        let mut events = [EpollEvent::empty(); 16];
+        let count = self.epoll.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
+        let dead: Vec<RequestId> = events[..count].iter().map(|event| RequestId(event.data())).collect();
+        for &request in &dead {
+            self.forget(request);
+        }
+        dead
+    }
+}
+
+impl AsFd for Deaths {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_death_is_told_once_and_not_to_those_who_stopped_asking() {
+        let mut deaths = Deaths::new().unwrap();
+        let mut children: Vec<_> = (0..3).map(|_| Command::new("sleep").arg("60").spawn().unwrap()).collect();
+        for (number, child) in (0..).zip(&children) {
+            deaths.watch(RequestId(number), &Process::of(child.id()));
+        }
+        assert_eq!(deaths.take(), []);
+        deaths.forget(RequestId(2));
+        for child in &mut children[1..] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(deaths.take(), [RequestId(1)]);
+        assert_eq!(deaths.take(), []);
+        children[0].kill().unwrap();
+        children[0].wait().unwrap();
+    }
+}

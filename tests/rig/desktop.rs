@@ -1,0 +1,59 @@
+//! A desktop whose picture nobody is to touch.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
+use leasehold::kms::commit::modeset;
+use leasehold::kms::plane::Plane;
+use leasehold::kms::property::Properties;
+use leasehold::kms::{Card, Connector, Pipeline};
+
+use super::CARD;
+
+/// A desktop's picture: lit by a master that then stepped back, as a lessor that is about to start would find it.
+pub struct Desktop {
+    pub card: Arc<Card>,
+    pub pipeline: Pipeline,
+    _picture: (DumbBuffer, Framebuffer),
+}
+
+impl Desktop {
+    /// Lights it.
+    pub fn light() -> Self {
+        let card = Arc::new(Card::open(Path::new(CARD)).unwrap());
+        assert!(card.is_master());
+        card.enable_atomic().unwrap();
+        let connectors: Vec<Connector> = card
+            .connectors()
+            .unwrap()
+            .into_iter()
+            .map(|id| Connector::read(&card, id, true).unwrap())
+            .collect();
+        let monitor = connectors.iter().find(|connector| connector.name == "Virtual-1").unwrap();
+        let pipeline = Pipeline::find(&card, monitor, |_| false).unwrap();
+        let mode = monitor.preferred_mode().unwrap();
+        let (width, height) = (mode.width_px(), mode.height_px());
+        let buffer = DumbBuffer::new(&card, width, height).unwrap();
+        let framebuffer = buffer.framebuffer(width, height, PixelFormat::Xrgb8888).unwrap();
+        let blob = ModeBlob::new(&card, mode).unwrap();
+        modeset(&card, &mut pipeline.on(&card, mode, &blob, &framebuffer).unwrap()).unwrap();
+        card.drop_master().unwrap();
+        Self { card, pipeline, _picture: (buffer, framebuffer) }
+    }
+
+    /// Everything that a careless lessor could have changed.
+    pub fn state(&self) -> String {
+        let plane = Plane::read(&self.card, self.pipeline.primary).unwrap();
+        let crtc = Properties::of(&self.card, self.pipeline.crtc).unwrap();
+        let connector = Properties::of(&self.card, self.pipeline.connector).unwrap();
+        format!(
+            "framebuffer {:?} on {:?}, active {:?}, mode {:?}, connector on {:?}",
+            plane.framebuffer,
+            plane.crtc,
+            crtc.value("ACTIVE"),
+            crtc.value("MODE_ID"),
+            connector.value("CRTC_ID"),
+        )
+    }
+}
