@@ -2,11 +2,18 @@
 
 mod rig;
 
-use std::os::fd::OwnedFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use leasehold::kms::Card;
+use leasehold::lease::limits::{
+    CLIENTS_PER_USER, CONNECTORS, DEVICES, LEASES, OBJECTS, REQUESTS, UNREAD_BYTES,
+};
+use nix::sys::socket::{MsgFlags, recv};
 use rig::{VIVE, inside, serve};
+use wayland_client::backend::WaylandError;
+use wayland_client::protocol::wl_callback::WlCallback;
 use wayland_client::protocol::wl_registry::{self, WlRegistry};
 use wayland_client::{
     Connection, Dispatch, DispatchError, EventQueue, Proxy, QueueHandle, delegate_noop, event_created_child,
@@ -35,11 +42,16 @@ struct Heard {
     fds: Vec<OwnedFd>,
 }
 
+const SOCKET: &str = "/run/user0/leasehold-0";
+const NO_MEMORY: u32 = 2; // wl_display.error
 const OFFERED: [&str; 6] = ["connector", "name", "description", "connector_id", "done", "device.done"];
 
 impl Client {
     fn connect() -> Self {
-        let stream = UnixStream::connect("/run/user0/leasehold-0").unwrap();
+        Self::over(UnixStream::connect(SOCKET).unwrap())
+    }
+
+    fn over(stream: UnixStream) -> Self {
         let connection = Connection::from_socket(stream).unwrap();
         let mut queue = connection.new_event_queue();
         let mut heard = Heard::default();
@@ -65,6 +77,25 @@ impl Client {
         request.submit(&handle, ())
     }
 
+    /// Makes device objects until there are `count`.
+    fn bind(&mut self, count: usize) {
+        for _ in self.heard.devices.len()..count {
+            self.connection.display().get_registry(&self.queue.handle(), ());
+        }
+        self.hear();
+    }
+
+    /// Has the server say `count` things that are not listened to; whether it is still there.
+    fn pester(&self, count: usize) -> bool {
+        for _ in 0..count {
+            self.connection.display().sync(&self.queue.handle(), ());
+        }
+        match self.connection.flush() {
+            Err(WaylandError::Io(error)) => error.kind() == std::io::ErrorKind::WouldBlock,
+            other => other.is_ok(),
+        }
+    }
+
     /// The protocol error that the server ended this client with.
     fn error(&mut self) -> u32 {
         match self.queue.roundtrip(&mut self.heard) {
@@ -78,7 +109,7 @@ impl Client {
 fn offers_and_withdrawals_come_in_order() {
     inside("offers_and_withdrawals_come_in_order", VIVE, || {
         let serve = serve(&[]);
-        let stream = UnixStream::connect("/run/user0/leasehold-0").unwrap();
+        let stream = UnixStream::connect(SOCKET).unwrap();
         let _silent = Connection::from_socket(stream).unwrap();
         let (mut one, mut two) = (Client::connect(), Client::connect());
         assert!(!Card::from_fd(one.heard.fds.remove(0), "drm_fd").unwrap().is_master());
@@ -169,6 +200,145 @@ fn a_user_who_is_not_allowed_is_denied() {
     });
 }
 
+#[test]
+fn a_client_that_takes_too_much_is_cut_off_and_no_other() {
+    inside("a_client_that_takes_too_much_is_cut_off_and_no_other", VIVE, || {
+        let serve = serve(&["--offer", "Virtual-1"]);
+        let mut good = Client::connect();
+        let fds = serve.open_fds();
+
+        let mut binder = Client::connect();
+        binder.bind(DEVICES);
+        binder.hear();
+        binder.bind(DEVICES + 1);
+        assert_eq!(binder.error(), NO_MEMORY);
+
+        let mut drafter = Client::connect();
+        let handle = drafter.queue.handle();
+        let draft = |client: &Client| client.heard.devices[0].create_lease_request(&handle, ());
+        (0..REQUESTS).for_each(|_| drop(draft(&drafter)));
+        drafter.hear();
+        draft(&drafter);
+        assert_eq!(drafter.error(), NO_MEMORY);
+
+        let mut asker = Client::connect();
+        let connector = asker.heard.connectors[0].clone();
+        (0..LEASES).for_each(|_| drop(asker.ask(&[&connector])));
+        asker.hear();
+        asker.ask(&[&connector]);
+        assert_eq!(asker.error(), NO_MEMORY);
+        assert_eq!(serve.event("ended")["reason"], "exited");
+
+        let mut hoarder = Client::connect();
+        hoarder.bind(DEVICES);
+        while hoarder.queue.roundtrip(&mut hoarder.heard).is_ok() {
+            assert!(hoarder.heard.connectors.len() <= CONNECTORS);
+            good.hear();
+            let lease = good.ask(&good.heard.connectors.iter().rev().take(2).collect::<Vec<_>>());
+            assert_eq!(good.hear().last(), Some(&"lease_fd"));
+            lease.destroy();
+            good.heard.fds.clear();
+        }
+        assert_eq!(hoarder.connection.protocol_error().unwrap().code, NO_MEMORY);
+
+        let mut registrar = UnixStream::connect(SOCKET).unwrap();
+        for id in 0..OBJECTS as u32 {
+            registrar.write_all(&get_registry(2 + id)).unwrap();
+        }
+        assert_eq!(error_of(registrar), Some(NO_MEMORY));
+
+        let mut crowd: Vec<Client> = (1..CLIENTS_PER_USER).map(|_| Client::connect()).collect();
+        assert_eq!(error_of(UnixStream::connect(SOCKET).unwrap()), Some(NO_MEMORY));
+        crowd.pop();
+        Client::connect();
+        drop(crowd);
+
+        good.heard.fds.clear();
+        good.hear();
+        good.hear();
+        assert_eq!(serve.open_fds(), fds, "serve keeps fds for clients that are gone");
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_blocks_nobody_and_keeps_no_lease() {
+    inside("a_client_that_does_not_read_blocks_nobody_and_keeps_no_lease", VIVE, || {
+        let serve = serve(&[]);
+        let mut good = Client::connect();
+        let fds = serve.open_fds();
+
+        let deaf = Client::connect();
+        deaf.ask(&[&deaf.heard.connectors[0]]);
+        deaf.pester(0);
+        serve.event("granted");
+        let mut pestered = 0;
+        while deaf.pester(100) {
+            pestered += 100;
+            assert!(pestered < UNREAD_BYTES, "it is never cut off");
+            good.hear();
+        }
+        assert_eq!(serve.event("ended")["reason"], "exited");
+        serve.event("offered");
+        assert_eq!(serve.open_fds(), fds);
+
+        // One that is as full as can be: its lease's fd has to wait in the lessor, and goes with the client.
+        let stream = UnixStream::connect(SOCKET).unwrap();
+        let peephole = stream.try_clone().unwrap();
+        let full = Client::over(stream);
+        let mut unread = 0;
+        loop {
+            assert!(full.pester(8));
+            good.hear();
+            good.hear();
+            let waiting = recv(
+                peephole.as_raw_fd(),
+                &mut [0; 2 * UNREAD_BYTES],
+                MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
+            )
+            .unwrap();
+            if waiting == unread {
+                break;
+            }
+            unread = waiting;
+        }
+        let before = serve.open_fds();
+        full.ask(&[&full.heard.connectors[0]]);
+        full.pester(0);
+        serve.event("granted");
+        assert_eq!(serve.open_fds(), before + 1, "the lease's fd waits to be sent");
+        drop((full, peephole));
+        assert_eq!(serve.event("ended")["reason"], "exited");
+        serve.event("offered");
+        assert_eq!(serve.open_fds(), fds);
+        good.ask(&[good.heard.connectors.last().unwrap()]);
+        good.hear();
+        assert!(good.hear().is_empty());
+        assert_eq!(good.heard.fds.len(), 2, "the card's fd and the lease's");
+    });
+}
+
+/// `wl_display.get_registry`, as it is on the wire.
+fn get_registry(id: u32) -> Vec<u8> {
+    [1, 12 << 16 | 1, id].into_iter().flat_map(u32::to_ne_bytes).collect()
+}
+
+/// The `wl_display.error` a server ended a connection with.
+fn error_of(mut stream: UnixStream) -> Option<u32> {
+    let mut bytes = Vec::new();
+    // A connection that was closed with something unread ends in ECONNRESET.
+    let _ = stream.read_to_end(&mut bytes);
+    let words: Vec<u32> =
+        bytes.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect();
+    let mut rest = words.as_slice();
+    while let [object, size_and_opcode, ..] = *rest {
+        if (object, size_and_opcode & 0xffff) == (1, 0) {
+            return rest.get(3).copied();
+        }
+        rest = rest.get((size_and_opcode >> 18) as usize..)?;
+    }
+    None
+}
+
 impl Dispatch<WlRegistry, ()> for Heard {
     fn event(
         heard: &mut Self,
@@ -256,3 +426,4 @@ impl Dispatch<WpDrmLeaseV1, ()> for Heard {
 }
 
 delegate_noop!(Heard: WpDrmLeaseRequestV1);
+delegate_noop!(Heard: ignore WlCallback);

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,6 +18,7 @@ use crate::lease::reclaim;
 use crate::lease::request::seat;
 use crate::lease::server::Server;
 use crate::lease::service::{Report, Service, Terms};
+use crate::lease::wire::Wire;
 use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
 
@@ -61,11 +63,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => first_card()?,
     };
-    let card = seat::own(&path)?;
+    let card = Arc::new(seat::own(&path)?);
     // Before the socket exists, so that no signal comes between the two and leaves the socket behind.
     let signals = ending_signals()?;
     let shared = allow_uids.iter().any(|&uid| uid != geteuid().as_raw());
-    let server = Server::bind(&arguments.socket, path, shared)?;
+    let mut server = Server::bind(&arguments.socket, shared)?;
+    let wire = Wire::new::<Service>(server.display(), card.clone());
     let terms = Terms {
         offer: arguments.offer.clone(),
         allow_uids,
@@ -75,15 +78,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         },
         watchdog: arguments.watchdog.map(|ms| Span::from_ms(ms.into())),
     };
-    let mut service = Service::start(card, server, terms)?;
+    let mut service = Service::start(card.clone(), wire, terms, Vec::new())?;
     publish(&mut service, arguments.json);
     hurry();
-    while !wait(&service, &signals)? {
-        service.dispatch();
+    while !wait(&server, &service, &signals)? {
+        server.dispatch(&mut service);
         publish(&mut service, arguments.json);
     }
     service.shut_down();
     publish(&mut service, arguments.json);
+    if let Err(error) = card.drop_master() {
+        tracing::warn!("the card goes back only as it is closed: {error}");
+    }
     Ok(())
 }
 
@@ -141,10 +147,11 @@ fn ending_signals() -> Result<SignalFd, Failure> {
 }
 
 /// Waits for something to do; whether that is to end.
-fn wait(service: &Service, signals: &SignalFd) -> Result<bool, Failure> {
-    let mut fds: Vec<PollFd<'_>> = service
+fn wait(server: &Server, service: &Service, signals: &SignalFd) -> Result<bool, Failure> {
+    let mut fds: Vec<PollFd<'_>> = server
         .fds()
         .into_iter()
+        .chain(service.fds())
         .chain([signals.as_fd()])
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();

@@ -1,6 +1,6 @@
 //! A DRM card, or a lease on part of one: the fd that everything in this room is asked through.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use drm::control::{RawResourceHandle, from_u32};
@@ -40,6 +40,13 @@ impl Card {
         let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
             .map_err(|errno| KmsError::call("open", &name, errno))?;
         Ok(Self { fd, name })
+    }
+
+    /// Opens the same card anew, whatever its node is called: a file of its own, with none of this one's rights.
+    pub fn reopen(&self) -> Result<Self, KmsError> {
+        // Opening a link of proc_pid_fd(5) opens what it leads to, and does not copy the fd as dup(2) would.
+        let node = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        Ok(Self { name: self.name.clone(), ..Self::open(Path::new(&node))? })
     }
 
     /// Takes over a lease or card fd that came from elsewhere; makes it close-on-exec and non-blocking.

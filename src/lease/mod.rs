@@ -1,15 +1,18 @@
 //! Leases on headsets: asking for one, giving one out, and taking it back whatever its holder does.
 //!
-//! A lessor is [`lessor`] (who may have what, pure), [`server`] (the Wayland protocol), [`reclaim`] (the kernel calls)
-//! and [`service`], which joins the three. A lessee starts at [`request`].
+//! A lessor is [`lessor`] (who may have what, pure), [`wire`] (the Wayland protocol), [`reclaim`] (the kernel calls) and
+//! [`service`], which joins the three. A compositor puts them on its own display; [`server`] is a socket and a display
+//! for those who have none. [`limits`] says what one client may take. A lessee starts at [`request`].
 
 pub mod deaths;
 pub mod lessor;
+pub mod limits;
 pub mod process;
 pub mod reclaim;
 pub mod request;
 pub mod server;
 pub mod service;
 pub mod watchdog;
+pub mod wire;
 
 pub use request::{Lease, RequestError};

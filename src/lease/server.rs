@@ -1,31 +1,23 @@
-//! `wp_drm_lease_v1` on a Wayland socket, the lessor's side of the wire. What clients ask comes out as values; who gets
-//! what is the [lessor](super::lessor)'s business.
+//! A Wayland socket for leases and nothing else: what `leasehold serve` listens on. A compositor has a display of its
+//! own, and needs the [wire](super::wire) alone.
 
-use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::sockopt::{PeerCredentials, SndBuf};
+use nix::sys::socket::{getsockopt, setsockopt};
 use nix::sys::stat::{Mode as Permissions, umask};
-use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_connector_v1::{self, WpDrmLeaseConnectorV1};
-use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_device_v1::{self, WpDrmLeaseDeviceV1};
-use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_request_v1::{
-    self, Error as Misuse, WpDrmLeaseRequestV1,
-};
-use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_v1::{self, WpDrmLeaseV1};
-use wayland_server::backend::{ClientData, DisconnectReason, ObjectId, protocol::ProtocolError};
-use wayland_server::{
-    BindError, Client, DataInit, Dispatch, Display, DisplayHandle, GlobalDispatch, ListeningSocket, New,
-    Resource,
-};
+use wayland_server::backend::{ClientData, ClientId, DisconnectReason};
+use wayland_server::{BindError, Client, Display, DisplayHandle, ListeningSocket};
 
-use super::lessor::{ClientId, Offer, OfferId, RequestId};
-use super::process::Process;
+use super::limits::{self, Fault};
+use super::service::Service;
+use super::wire::{LeaseState, Wire};
 use crate::error::{Class, Classified};
-use crate::kms::{Card, ConnectorId, KmsError};
+use crate::time::Instant;
 
 /// Why the socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -49,99 +41,36 @@ impl Classified for SocketError {
     }
 }
 
-/// Who is at the other end of a connection, as the kernel vouches (`SO_PEERCRED`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The connection.
-    pub client: ClientId,
-    /// The process that opened it.
-    pub process: Process,
-    /// The user it ran as.
-    pub uid: u32,
-}
-
-/// What a client did.
-#[derive(Clone, Debug)]
-pub enum Incoming {
-    /// It asked for a lease.
-    Requested {
-        /// The request.
-        request: RequestId,
-        /// Whose it is.
-        peer: Peer,
-        /// What it named.
-        offers: Vec<OfferId>,
-    },
-    /// It destroyed its lease object.
-    Returned(RequestId),
-    /// Its connection broke or was closed.
-    HungUp(ClientId),
-}
-
-/// The socket, its clients and their objects.
+/// The socket and its clients.
 #[derive(Debug)]
 pub struct Server {
     socket: ListeningSocket,
-    display: Display<Wire>,
-    wire: Wire,
-    incoming: Receiver<Incoming>,
-    clients_seen: u64,
+    display: Display<Service>,
+    clients: Vec<Client>,
 }
 
-/// All objects that clients have. Dead ones are taken out as they go.
-#[derive(Debug)]
-struct Wire {
-    card: PathBuf,
-    offers: Vec<Offer>,
-    devices: Vec<WpDrmLeaseDeviceV1>,
-    connectors: Vec<WpDrmLeaseConnectorV1>,
-    leases: BTreeMap<RequestId, WpDrmLeaseV1>,
-    requests_made: u64,
-    outbox: Sender<Incoming>,
-}
-
-/// What a connection is known by.
+/// What a client is known by here.
 #[derive(Debug)]
 struct Connection {
-    peer: Peer,
-    outbox: Sender<Incoming>,
-}
-
-/// Which offer a connector object stands for, and the device object it came from.
-#[derive(Debug)]
-struct Standing {
-    device: ObjectId,
-    offer: OfferId,
-    connector: ConnectorId,
-}
-
-/// A request that is being put together.
-#[derive(Debug)]
-struct Draft {
-    device: ObjectId,
-    wanted: Mutex<Vec<(ConnectorId, OfferId)>>,
+    uid: u32,
+    /// Whether it has ended. wayland-server takes a client away only once one of them has something to say; until then
+    /// all fds that wait to be sent to it would stay open.
+    over: AtomicBool,
 }
 
 impl Server {
-    /// Opens the socket `name` in `$XDG_RUNTIME_DIR` for leases on the card at `card`. Only the user who runs this can
-    /// connect, or everyone with `shared`: who connects is asked of the kernel either way.
-    pub fn bind(name: &str, card: PathBuf, shared: bool) -> Result<Self, SocketError> {
+    /// Opens the socket `name` in `$XDG_RUNTIME_DIR`. Only the user who runs this can connect, or everyone with `shared`:
+    /// who connects is asked of the kernel either way.
+    pub fn bind(name: &str, shared: bool) -> Result<Self, SocketError> {
         let socket = listen(name, shared)?;
-        let refused =
-            |cause: &dyn std::fmt::Display| SocketError::Bind { name: name.into(), cause: cause.to_string() };
-        let display = Display::new().map_err(|error| refused(&error))?;
-        display.handle().create_global::<Wire, WpDrmLeaseDeviceV1, ()>(1, ());
-        let (outbox, incoming) = mpsc::channel();
-        let wire = Wire {
-            card,
-            offers: Vec::new(),
-            devices: Vec::new(),
-            connectors: Vec::new(),
-            leases: BTreeMap::new(),
-            requests_made: 0,
-            outbox,
-        };
-        Ok(Self { socket, display, wire, incoming, clients_seen: 0 })
+        let display = Display::new()
+            .map_err(|error| SocketError::Bind { name: name.into(), cause: error.to_string() })?;
+        Ok(Self { socket, display, clients: Vec::new() })
+    }
+
+    /// The display that the socket's clients are on: what to make the service's [wire](Wire) for.
+    pub fn display(&self) -> DisplayHandle {
+        self.display.handle()
     }
 
     /// What to poll for reading; any of them calls for [`dispatch`](Self::dispatch).
@@ -149,89 +78,87 @@ impl Server {
         [self.socket.as_fd(), self.display.as_fd()]
     }
 
-    /// Takes in new clients and reads what the others sent, without waiting.
-    pub fn dispatch(&mut self) -> Vec<Incoming> {
-        loop {
-            match self.socket.accept() {
-                Ok(Some(stream)) => self.admit(stream),
+    /// Reads what clients sent, takes in new ones, and has the service act on it, without waiting.
+    pub fn dispatch(&mut self, service: &mut Service) {
+        let noticed = Instant::now();
+        if let Err(error) = self.display.dispatch_clients(service) {
+            tracing::error!(%error, "could not read from the Wayland clients");
+        }
+        // After those who left, so that their places are free.
+        self.admit_all();
+        for client in &self.clients {
+            limits::enforce(&self.display.handle(), client, None, limits::OBJECTS);
+        }
+        service.dispatch(noticed);
+        // Some may have been cut off on the way, or could take no more.
+        while self.take_away_the_dead(service) {
+            service.dispatch(noticed);
+        }
+    }
+
+    fn admit_all(&mut self) {
+        // No more in one go than may be connected at all: those who only come and go are not to keep this from the rest.
+        for _ in 0..limits::CLIENTS {
+            match self.socket.accept().map(|stream| stream.map(|stream| self.admit(stream))) {
                 Ok(None) => break,
+                Ok(Some(Ok(()))) => {}
+                Ok(Some(Err(error))) => tracing::warn!(%error, "could not take in a Wayland client"),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a Wayland client");
                     break;
                 }
             }
         }
-        if let Err(error) = self.display.dispatch_clients(&mut self.wire) {
-            tracing::error!(%error, "could not read from the Wayland clients");
-        }
-        self.incoming.try_iter().collect()
     }
 
-    fn admit(&mut self, stream: UnixStream) {
-        self.clients_seen += 1;
-        let admitted =
-            getsockopt(&stream, PeerCredentials).map_err(std::io::Error::from).and_then(|credentials| {
-                let peer = Peer {
-                    client: ClientId(self.clients_seen),
-                    process: Process::of(credentials.pid().unsigned_abs()),
-                    uid: credentials.uid(),
-                };
-                let data = Connection { peer, outbox: self.wire.outbox.clone() };
-                self.display.handle().insert_client(stream, Arc::new(data))
-            });
-        if let Err(error) = admitted {
-            tracing::warn!(%error, "could not take in a Wayland client");
+    fn admit(&mut self, stream: UnixStream) -> std::io::Result<()> {
+        let uid = getsockopt(&stream, PeerCredentials)?.uid();
+        setsockopt(&stream, SndBuf, &limits::UNREAD_BYTES)?;
+        let connection = Connection { uid, over: AtomicBool::new(false) };
+        let client = self.display.handle().insert_client(stream, Arc::new(connection))?;
+        let known = self.clients.iter().filter_map(Client::get_data::<Connection>);
+        let living: Vec<_> = known.filter(|known| !known.is_over()).collect();
+        let fellows = living.iter().filter(|known| known.uid == uid).count();
+        if living.len() >= limits::CLIENTS || fellows >= limits::CLIENTS_PER_USER {
+            let why = format!("too many clients, {fellows} of them of user {uid}");
+            limits::cut_off(&self.display.handle(), &client, Fault::NoMemory, &why);
         }
+        self.clients.push(client);
+        Ok(())
     }
 
-    /// Offers connectors to all clients, and to those that come.
-    pub fn offer(&mut self, offers: &[Offer]) {
-        let handle = self.display.handle();
-        for device in &self.wire.devices {
-            let made: Vec<_> = offers.iter().filter_map(|offer| announce(&handle, device, offer)).collect();
-            self.wire.connectors.extend(made);
-            device.done();
+    /// Closes the connections that are over, with all objects and unsent fds; whether there were any.
+    fn take_away_the_dead(&mut self, service: &mut Service) -> bool {
+        let over = |client: &Client| client.get_data::<Connection>().is_none_or(Connection::is_over);
+        let (dead, living): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients).into_iter().partition(over);
+        self.clients = living;
+        for client in &dead {
+            // Nothing can be read from it, so all that this does is to take it away, unless that was done before.
+            let _ = self.display.backend().dispatch_single_client(service, client.id());
         }
-        self.wire.offers.extend_from_slice(offers);
-    }
-
-    /// Takes offers back.
-    pub fn withdraw(&mut self, offers: &[Offer]) {
-        let taken_back = |id: OfferId| offers.iter().any(|offer| offer.id == id);
-        self.wire.offers.retain(|offer| !taken_back(offer.id));
-        self.wire.connectors.retain(|connector| {
-            let gone = connector.data::<Standing>().is_some_and(|standing| taken_back(standing.offer));
-            if gone {
-                connector.withdrawn();
-            }
-            !gone
-        });
-        for device in &self.wire.devices {
-            device.done();
-        }
-    }
-
-    /// Hands a lease over. No copy of the fd stays here, once [flushed](Self::flush).
-    pub fn grant(&mut self, request: RequestId, lease: OwnedFd) {
-        if let Some(object) = self.wire.leases.get(&request) {
-            object.lease_fd(lease.as_fd());
-        }
-    }
-
-    /// Says that a request is refused, or that a lease is over.
-    pub fn finish(&mut self, request: RequestId) {
-        if let Some(object) = self.wire.leases.remove(&request) {
-            object.finished();
-        }
-    }
-
-    /// Sends what is waiting to be sent.
-    pub fn flush(&mut self) {
-        if let Err(error) = self.display.flush_clients() {
-            tracing::debug!(%error, "could not send to a Wayland client");
-        }
+        !dead.is_empty()
     }
 }
+
+impl Connection {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+impl ClientData for Connection {
+    fn disconnected(&self, _client: ClientId, _reason: DisconnectReason) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl LeaseState for Service {
+    fn wire(&mut self) -> &mut Wire {
+        self.wire_mut()
+    }
+}
+
+crate::delegate_drm_lease!(Service);
 
 fn listen(name: &str, shared: bool) -> Result<ListeningSocket, SocketError> {
     let folder = std::env::var_os("XDG_RUNTIME_DIR")
@@ -261,198 +188,4 @@ fn listen(name: &str, shared: bool) -> Result<ListeningSocket, SocketError> {
             BindError::Io(error) => error.to_string(),
         })
     })
-}
-
-/// Sends a new connector object with all it has to say.
-fn announce(
-    handle: &DisplayHandle,
-    device: &WpDrmLeaseDeviceV1,
-    offer: &Offer,
-) -> Option<WpDrmLeaseConnectorV1> {
-    let standing = Standing { device: device.id(), offer: offer.id, connector: offer.connector };
-    let client = device.client()?;
-    let connector = client
-        .create_resource::<WpDrmLeaseConnectorV1, Standing, Wire>(handle, device.version(), standing)
-        .ok()?;
-    device.connector(&connector);
-    connector.name(offer.name.clone());
-    connector.description(format!("display on {}", offer.name));
-    connector.connector_id(offer.connector.raw());
-    connector.done();
-    Some(connector)
-}
-
-/// An fd of the card that can look and not touch. Opening a card that has a master gives such a one; should this
-/// process have lost mastership meanwhile, the fresh fd would have become master.
-fn onlooker(card: &std::path::Path) -> Result<Card, KmsError> {
-    let onlooker = Card::open(card)?;
-    if onlooker.is_master() {
-        onlooker.drop_master()?;
-    }
-    Ok(onlooker)
-}
-
-impl ClientData for Connection {
-    fn disconnected(&self, _client: wayland_server::backend::ClientId, _reason: DisconnectReason) {
-        // The receiver outlives all clients but at the very end, when nobody wants to know any more.
-        let _ = self.outbox.send(Incoming::HungUp(self.peer.client));
-    }
-}
-
-impl GlobalDispatch<WpDrmLeaseDeviceV1, ()> for Wire {
-    fn bind(
-        wire: &mut Self,
-        handle: &DisplayHandle,
-        client: &Client,
-        device: New<WpDrmLeaseDeviceV1>,
-        _data: &(),
-        init: &mut DataInit<'_, Self>,
-    ) {
-        let device = init.init(device, ());
-        match onlooker(&wire.card) {
-            Ok(onlooker) => device.drm_fd(onlooker.as_fd()),
-            Err(error) => {
-                tracing::warn!(%error, "could not open the card for a client");
-                client.kill(handle, out_of_order(&device, &error));
-                return;
-            }
-        }
-        let made: Vec<_> = wire.offers.iter().filter_map(|offer| announce(handle, &device, offer)).collect();
-        wire.connectors.extend(made);
-        device.done();
-        wire.devices.push(device);
-    }
-}
-
-/// The error that ends a client which cannot be served, for no fault of its own.
-fn out_of_order(device: &WpDrmLeaseDeviceV1, error: &KmsError) -> ProtocolError {
-    const IMPLEMENTATION: u32 = 3; // wl_display.error
-    ProtocolError {
-        code: IMPLEMENTATION,
-        object_id: device.id().protocol_id(),
-        object_interface: WpDrmLeaseDeviceV1::interface().name.into(),
-        message: error.to_string(),
-    }
-}
-
-impl Dispatch<WpDrmLeaseDeviceV1, ()> for Wire {
-    fn request(
-        wire: &mut Self,
-        _client: &Client,
-        device: &WpDrmLeaseDeviceV1,
-        request: wp_drm_lease_device_v1::Request,
-        _data: &(),
-        _handle: &DisplayHandle,
-        init: &mut DataInit<'_, Self>,
-    ) {
-        match request {
-            wp_drm_lease_device_v1::Request::CreateLeaseRequest { id } => {
-                init.init(id, Draft { device: device.id(), wanted: Mutex::default() });
-            }
-            wp_drm_lease_device_v1::Request::Release => {
-                wire.devices.retain(|known| known != device);
-                device.released();
-            }
-            _ => {}
-        }
-    }
-
-    fn destroyed(
-        wire: &mut Self,
-        _client: wayland_server::backend::ClientId,
-        device: &WpDrmLeaseDeviceV1,
-        _data: &(),
-    ) {
-        wire.devices.retain(|known| known != device);
-    }
-}
-
-impl Dispatch<WpDrmLeaseConnectorV1, Standing> for Wire {
-    fn request(
-        _wire: &mut Self,
-        _client: &Client,
-        _connector: &WpDrmLeaseConnectorV1,
-        _request: wp_drm_lease_connector_v1::Request,
-        _standing: &Standing,
-        _handle: &DisplayHandle,
-        _init: &mut DataInit<'_, Self>,
-    ) {
-        // Its one request is destroy.
-    }
-
-    fn destroyed(
-        wire: &mut Self,
-        _client: wayland_server::backend::ClientId,
-        connector: &WpDrmLeaseConnectorV1,
-        _standing: &Standing,
-    ) {
-        wire.connectors.retain(|known| known != connector);
-    }
-}
-
-impl Dispatch<WpDrmLeaseRequestV1, Draft> for Wire {
-    fn request(
-        wire: &mut Self,
-        client: &Client,
-        object: &WpDrmLeaseRequestV1,
-        request: wp_drm_lease_request_v1::Request,
-        draft: &Draft,
-        _handle: &DisplayHandle,
-        init: &mut DataInit<'_, Self>,
-    ) {
-        let mut wanted = draft.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        match request {
-            wp_drm_lease_request_v1::Request::RequestConnector { connector } => {
-                let Some(standing) = connector.data::<Standing>() else { return };
-                if standing.device != draft.device {
-                    object.post_error(Misuse::WrongDevice, "the connector is of another lease device");
-                } else if wanted.iter().any(|&(known, _)| known == standing.connector) {
-                    object.post_error(Misuse::DuplicateConnector, "the connector was requested already");
-                } else {
-                    wanted.push((standing.connector, standing.offer));
-                }
-            }
-            wp_drm_lease_request_v1::Request::Submit { id } => {
-                wire.requests_made += 1;
-                let request = RequestId(wire.requests_made);
-                let lease = init.init(id, request);
-                let Some(connection) = client.get_data::<Connection>() else { return };
-                if wanted.is_empty() {
-                    object.post_error(Misuse::EmptyLease, "no connector was requested");
-                    return;
-                }
-                wire.leases.insert(request, lease);
-                let offers = wanted.iter().map(|&(_, offer)| offer).collect();
-                // The receiver lives beside this object.
-                let _ = wire.outbox.send(Incoming::Requested { request, peer: connection.peer, offers });
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Dispatch<WpDrmLeaseV1, RequestId> for Wire {
-    fn request(
-        wire: &mut Self,
-        _client: &Client,
-        _lease: &WpDrmLeaseV1,
-        request: wp_drm_lease_v1::Request,
-        id: &RequestId,
-        _handle: &DisplayHandle,
-        _init: &mut DataInit<'_, Self>,
-    ) {
-        if let wp_drm_lease_v1::Request::Destroy = request {
-            // The receiver lives beside this object.
-            let _ = wire.outbox.send(Incoming::Returned(*id));
-        }
-    }
-
-    fn destroyed(
-        wire: &mut Self,
-        _client: wayland_server::backend::ClientId,
-        _lease: &WpDrmLeaseV1,
-        id: &RequestId,
-    ) {
-        wire.leases.remove(id);
-    }
 }

@@ -1,6 +1,7 @@
-//! A lessor at work: the rules, the Wayland socket and the card joined, with a report of all that happens.
+//! A lessor at work: the rules, the wire and the card joined, with a report of all that happens.
 //!
-//! Embeds into any event loop: poll [`Service::fds`], call [`Service::dispatch`], take the reports.
+//! Embeds into any event loop: poll [`Service::fds`] and the Wayland display, dispatch the display's clients, call
+//! [`Service::dispatch`], take the reports. `examples/window_manager.rs` is a compositor that does so.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,8 +13,8 @@ use super::deaths::Deaths;
 use super::lessor::{Action, Cause, Event, Holding, Lessor, Offer, Pause, RequestId, Seen, Withdrawal};
 use super::process::Fate;
 use super::reclaim::{self, Darkening, OnEnd};
-use super::server::{Incoming, Peer, Server};
 use super::watchdog::Watchdog;
+use super::wire::{Incoming, Peer, Wire};
 use crate::kms::ids::ObjectId;
 use crate::kms::plane::Plane;
 use crate::kms::uevent::{Uevent, UeventSocket};
@@ -37,7 +38,7 @@ pub struct Terms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Happening {
-    /// The socket accepts clients.
+    /// Clients can ask.
     Ready,
     /// A connector is on offer.
     Offered,
@@ -90,8 +91,10 @@ pub struct Report {
 pub struct Service {
     card: Arc<Card>,
     uevents: UeventSocket,
-    server: Server,
+    wire: Wire,
     terms: Terms,
+    /// What the card's owner uses itself.
+    kept: Vec<ObjectId>,
     lessor: Lessor,
     /// Who made each request that is open or granted.
     holders: BTreeMap<RequestId, Peer>,
@@ -117,15 +120,18 @@ struct Ending {
 }
 
 impl Service {
-    /// Starts leasing out the headsets of `card`, of which this process must be master, through `server`.
-    pub fn start(card: Card, server: Server, terms: Terms) -> Result<Self, KmsError> {
+    /// Starts leasing out the headsets of `card`, of which this process must be master, through a `wire` that was made
+    /// for it. The connectors, CRTCs and planes in `kept` are the caller's own and in no lease; nor are those that drive
+    /// a monitor whenever the card is looked at.
+    pub fn start(card: Arc<Card>, wire: Wire, terms: Terms, kept: Vec<ObjectId>) -> Result<Self, KmsError> {
         let uevents = UeventSocket::open()?;
         let watchdog = terms.watchdog.map(Watchdog::new);
         let mut service = Self {
-            card: Arc::new(card),
+            card,
             uevents,
-            server,
+            wire,
             terms,
+            kept,
             watchdog,
             deaths: Deaths::new()?,
             lessor: Lessor::new(),
@@ -137,14 +143,26 @@ impl Service {
         service.reports.push(Report::new(Happening::Ready, Instant::now()));
         let connectors = service.look()?;
         service.warn_of_unknown_names(&connectors);
-        service.server.flush();
+        service.wire.flush();
         Ok(service)
     }
 
-    /// What to poll for reading; any of them calls for [`dispatch`](Self::dispatch).
-    pub fn fds(&self) -> [BorrowedFd<'_>; 4] {
-        let [socket, clients] = self.server.fds();
-        [self.uevents.as_fd(), socket, clients, self.deaths.as_fd()]
+    /// The wire that clients' requests go to.
+    pub fn wire_mut(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    /// What the caller keeps for itself from here on, in place of what it kept before. What is leased stays leased.
+    pub fn keep(&mut self, kept: Vec<ObjectId>) -> Result<(), KmsError> {
+        self.kept = kept;
+        self.look()?;
+        self.wire.flush();
+        Ok(())
+    }
+
+    /// What to poll for reading beside the display; calls for [`dispatch`](Self::dispatch).
+    pub fn fds(&self) -> [BorrowedFd<'_>; 2] {
+        [self.uevents.as_fd(), self.deaths.as_fd()]
     }
 
     /// When [`dispatch`](Self::dispatch) is called for even if nothing is to be read.
@@ -152,9 +170,9 @@ impl Service {
         self.watchdog.as_ref().and_then(Watchdog::next_look)
     }
 
-    /// Does all there is to do now, without waiting for more.
-    pub fn dispatch(&mut self) {
-        let noticed = Instant::now();
+    /// Does all there is to do now, without waiting for more. The display's clients must have been dispatched before;
+    /// `noticed` is when the caller woke to do so.
+    pub fn dispatch(&mut self, noticed: Instant) {
         let (mut lease_ended, mut replugged) = (false, false);
         while let Some(uevent) = self.uevents.next() {
             match uevent {
@@ -163,7 +181,7 @@ impl Service {
             }
         }
         // Clients first: one that gave its lease back and closed the fd at once has released it, not lost it.
-        for incoming in self.server.dispatch() {
+        for incoming in self.wire.take_incoming() {
             let event = self.take_in(incoming);
             self.handle(event, noticed);
         }
@@ -182,13 +200,13 @@ impl Service {
             tracing::warn!("could not look at the connectors after a hotplug: {error}");
         }
         self.look_after_the_living(noticed);
-        self.server.flush();
+        self.wire.flush();
     }
 
     /// Ends the lease on a connector, if there is one.
     pub fn reclaim(&mut self, connector: ConnectorId) {
         self.handle(Event::Reclaimed(connector), Instant::now());
-        self.server.flush();
+        self.wire.flush();
     }
 
     /// To be called before another session gets the card: takes all offers back and puts leases to sleep, or ends
@@ -196,7 +214,7 @@ impl Service {
     pub fn pause(&mut self, pause: Pause) {
         self.handle(Event::Paused(pause), Instant::now());
         self.reports.push(Report::now(Happening::Paused));
-        self.server.flush();
+        self.wire.flush();
     }
 
     /// To be called when the card is this process's again: cleans up after leases that ended meanwhile, and offers
@@ -207,7 +225,7 @@ impl Service {
         if let Err(error) = self.look() {
             tracing::warn!("could not look at the connectors after a pause: {error}");
         }
-        self.server.flush();
+        self.wire.flush();
     }
 
     /// Ends leases whose panels have stood still for too long.
@@ -228,10 +246,7 @@ impl Service {
                 tracing::warn!("a panel would not go off: {error}");
             }
         }
-        self.server.flush();
-        if let Err(error) = self.card.drop_master() {
-            tracing::warn!("the card goes back only as it is closed: {error}");
-        }
+        self.wire.flush();
     }
 
     /// What has happened since this was last asked.
@@ -256,13 +271,15 @@ impl Service {
     }
 
     /// Which connectors are for lease, and which CRTC and planes each would take: none that drives another connector
-    /// now, none that is leased, none twice.
+    /// now, none that is leased or kept, none twice.
     fn survey(&self, connectors: &[Connector]) -> Vec<Seen> {
         let leased: Vec<&Pipeline> = self.lessor.leased().collect();
-        let mut taken: Vec<ObjectId> = leased.iter().flat_map(|pipeline| pipeline.objects()).collect();
+        let mut taken = self.kept.clone();
+        taken.extend(leased.iter().flat_map(|pipeline| pipeline.objects()));
         let mut seen = Vec::new();
         for connector in connectors {
-            let offerable = connector.non_desktop || self.terms.offer.contains(&connector.name);
+            let offerable = (connector.non_desktop || self.terms.offer.contains(&connector.name))
+                && !self.kept.contains(&connector.id.into());
             let held = leased.iter().find(|pipeline| pipeline.connector == connector.id);
             let pipeline = match held {
                 Some(held) => Some((*held).clone()),
@@ -335,11 +352,11 @@ impl Service {
     fn carry_out(&mut self, action: Action, ending: &mut Ending) -> Option<Event> {
         match action {
             Action::Offer(offers) => {
-                self.server.offer(&offers);
+                self.wire.offer(&offers);
                 self.report_offers(Happening::Offered, &offers, None);
             }
             Action::Withdraw(offers, why) => {
-                self.server.withdraw(&offers);
+                self.wire.withdraw(&offers);
                 self.report_offers(Happening::Withdrawn, &offers, Some(why.word()));
             }
             Action::CreateLease { request, pipelines } => {
@@ -347,7 +364,7 @@ impl Service {
             }
             Action::Grant(holding) => self.grant(&holding),
             Action::Deny { request, connectors, reason, .. } => {
-                self.server.finish(request);
+                self.wire.finish(request);
                 let who = self.holders.remove(&request);
                 self.log_denial(who, &connectors, reason);
                 let denied = Report { reason: Some(reason.word()), ..Report::now(Happening::Denied) };
@@ -359,7 +376,7 @@ impl Service {
                 }
                 ending.revoked = Instant::now();
             }
-            Action::Finish(request) => self.server.finish(request),
+            Action::Finish(request) => self.wire.finish(request),
             Action::TurnOff(pipeline) => match self.darken(&pipeline) {
                 Ok(()) => ending.dark = ending.dark.map(|_| Instant::now()),
                 Err(error) => {
@@ -407,10 +424,10 @@ impl Service {
         if let Some((request, fd)) = self.fresh.take()
             && request == holding.request
         {
-            self.server.grant(request, fd);
+            self.wire.grant(request, fd);
         }
         // Sent at once: an fd waiting here would keep the lease alive after its holder's death.
-        self.server.flush();
+        self.wire.flush();
         let who = self.holders.get(&holding.request).copied();
         if let Some(peer) = who {
             self.deaths.watch(holding.request, &peer.process);
