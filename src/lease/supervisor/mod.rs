@@ -9,7 +9,6 @@ mod environment;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IoSliceMut, Read, Write};
 use std::os::fd::AsFd;
