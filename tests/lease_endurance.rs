@@ -159,6 +159,36 @@ fn a_bind_without_an_interface_ends_the_client_only() {
     });
 }
 
+/// Fds that no request asked for stay open in serve for as long as their client does; connections cost one each.
+#[test]
+#[ignore = "serve runs out of fds (EMFILE), serves nobody more, and spins in accept at real-time priority"]
+fn a_client_that_fills_the_table_of_fds_harms_nobody_else() {
+    inside("a_client_that_fills_the_table_of_fds_harms_nobody_else", VIVE, || {
+        let serve = serve();
+        let before = Footprint::of(&serve);
+        let hoard = Babbler::hoard(Path::new(SOCKET), 1100);
+        std::thread::sleep(Duration::from_millis(200));
+        say(&format!("with one client's 1100 fds: {}", Footprint::of(&serve)));
+        let _caller = UnixStream::connect(SOCKET).unwrap();
+        let ticks = ticks(&serve);
+        std::thread::sleep(Duration::from_secs(1));
+        let busy = self::ticks(&serve) - ticks;
+        let served = wayland::offers(Some(SOCKET), Span::from_ms(2000));
+        say(&format!("{busy} of 100 ticks busy in a second; a good client: {served:?}"));
+        drop(hoard);
+        settle(&serve, before);
+        assert!(busy < 20, "serve spins");
+        served.expect("a good client is served");
+    });
+}
+
+/// The CPU time it has used, in hundredths of a second (proc_pid_stat(5), fields 14 and 15).
+fn ticks(program: &Program) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("it runs");
+    let fields = stat.rsplit(')').next().expect("a name in parentheses").split_ascii_whitespace();
+    fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }

@@ -36,7 +36,7 @@ impl Dice {
     }
 
     fn one_of(&mut self, known: &[u32]) -> u32 {
-        if known.is_empty() { self.below(6) } else { known[self.below(known.len() as u32) as usize] }
+        if known.is_empty() { 1 + self.below(6) } else { known[self.below(known.len() as u32) as usize] }
     }
 }
 
@@ -48,6 +48,8 @@ const DISPLAY: u32 = 1;
 pub struct Babbler {
     stream: UnixStream,
     listens: bool,
+    /// It has stopped in the middle of a word, and stays.
+    mute: bool,
     next: u32,
     registries: Vec<u32>,
     devices: Vec<u32>,
@@ -63,6 +65,7 @@ impl Babbler {
         Ok(Self {
             stream,
             listens: dice.percent(60),
+            mute: false,
             next: 2,
             registries: Vec::new(),
             devices: Vec::new(),
@@ -71,8 +74,22 @@ impl Babbler {
         })
     }
 
+    /// A client that sends so many fds, asks for nothing with them, and stays.
+    pub fn hoard(socket: &Path, fds: usize) -> Self {
+        let mut hoard = Self::connect(socket, &mut Dice::new(1)).expect("serve accepts");
+        for _ in 0..fds / 28 {
+            let sync = hoard.sync();
+            assert!(hoard.send(&sync, 28), "serve has closed the connection");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        hoard
+    }
+
     /// Says one thing. `false` once nobody hears it any more.
     pub fn babble(&mut self, dice: &mut Dice) -> bool {
+        if self.mute {
+            return true;
+        }
         let mut bytes = match dice.below(100) {
             0..40 => self.sensible(dice),
             40..70 => self.whole_lease(dice),
@@ -81,7 +98,11 @@ impl Babbler {
             _ => (0..dice.below(6000)).map(|_| dice.below(256) as u8).collect(),
         };
         if dice.percent(4) {
+            // To the word: what follows a message cut elsewhere can shift into a bind to no interface (see nonsense).
+            bytes.truncate(4 * dice.below(bytes.len() as u32 / 4 + 1) as usize);
+        } else if dice.percent(2) {
             bytes.truncate(dice.below(bytes.len() as u32 + 1) as usize);
+            self.mute = true;
         }
         let fds = if dice.percent(8) { 1 + dice.below(40) } else { 0 };
         self.send(&bytes, fds as usize) && (!self.listens || self.listen())
@@ -94,8 +115,8 @@ impl Babbler {
         let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
         match sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None) {
-            Ok(_) | Err(Errno::EAGAIN) => true,
-            Err(_) => false,
+            Ok(length) => length == bytes.len(),
+            Err(errno) => errno == Errno::EAGAIN,
         }
     }
 
