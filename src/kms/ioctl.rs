@@ -239,7 +239,7 @@ pub(super) fn queue_sequence(
 /// Takes over an fd that this process was started with, by its number. An fd that crossed an exec is not
 /// close-on-exec, and all that this program opens itself is; so one that is belongs to somebody here and is refused.
 /// The fd is made close-on-exec, so that it cannot be taken twice.
-pub(super) fn take_inherited(number: i32) -> nix::Result<OwnedFd> {
+pub(crate) fn take_inherited(number: i32) -> nix::Result<OwnedFd> {
     if number < 3 {
         return Err(Errno::EBADF); // stdin, stdout and stderr belong to the standard library
     }

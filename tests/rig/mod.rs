@@ -58,8 +58,9 @@ pub fn inside(test: &str, edid: &str, body: impl FnOnce()) {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     let binary = std::env::current_exe().expect("a test knows its binary");
     let command = format!(
-        "mkdir -m 700 /run/user0; export XDG_RUNTIME_DIR=/run/user0 {INSIDE}=1; \
-         exec '{}' --exact {test} --nocapture",
+        "mkdir -m 700 /run/user0; export XDG_RUNTIME_DIR=/run/user0 {INSIDE}=1 {}; \
+         exec '{}' --exact {test} --nocapture --include-ignored",
+        fuzz_settings(),
         binary.display()
     );
     let outcome = Command::new(&run)
@@ -74,6 +75,14 @@ pub fn inside(test: &str, edid: &str, body: impl FnOnce()) {
     say(&text);
     assert!(outcome.status.success(), "{test} failed inside the rig:\n{text}");
     assert!(text.contains("1 passed"), "the rig did not run {test}:\n{text}");
+}
+
+/// The numbers that a test may be steered by; nothing else of the environment gets into the rig.
+fn fuzz_settings() -> String {
+    let numbers = std::env::vars().filter(|(name, value)| {
+        name.starts_with("LEASEHOLD_FUZZ_") && value.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    numbers.map(|(name, value)| format!("{name}={value} ")).collect()
 }
 
 fn rig() -> PathBuf {
