@@ -3,7 +3,9 @@
 //! A lessor is [`lessor`] (who may have what, pure), [`server`] (the Wayland protocol), [`reclaim`] (the kernel calls)
 //! and [`service`], which joins the three. A lessee starts at [`request`].
 
+pub mod identity;
 pub mod lessor;
+pub mod policy;
 pub mod process;
 pub mod reclaim;
 pub mod request;
