@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::stat::{Mode as Permissions, umask};
 use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_connector_v1::{self, WpDrmLeaseConnectorV1};
 use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_device_v1::{self, WpDrmLeaseDeviceV1};
@@ -22,8 +21,8 @@ use wayland_server::{
     Resource,
 };
 
+use super::identity::Identity;
 use super::lessor::{ClientId, Offer, OfferId, RequestId};
-use super::process::Process;
 use crate::error::{Class, Classified};
 use crate::kms::{Card, ConnectorId, KmsError};
 
@@ -49,15 +48,13 @@ impl Classified for SocketError {
     }
 }
 
-/// Who is at the other end of a connection, as the kernel vouches (`SO_PEERCRED`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The connection.
     pub client: ClientId,
-    /// The process that opened it.
-    pub process: Process,
-    /// The user it ran as.
-    pub uid: u32,
+    /// Who opened it.
+    pub identity: Arc<Identity>,
 }
 
 /// What a client did.
@@ -169,16 +166,11 @@ impl Server {
 
     fn admit(&mut self, stream: UnixStream) {
         self.clients_seen += 1;
-        let admitted =
-            getsockopt(&stream, PeerCredentials).map_err(std::io::Error::from).and_then(|credentials| {
-                let peer = Peer {
-                    client: ClientId(self.clients_seen),
-                    process: Process::of(credentials.pid().unsigned_abs()),
-                    uid: credentials.uid(),
-                };
-                let data = Connection { peer, outbox: self.wire.outbox.clone() };
-                self.display.handle().insert_client(stream, Arc::new(data))
-            });
+        let admitted = Identity::of(&stream).map_err(std::io::Error::from).and_then(|identity| {
+            let peer = Peer { client: ClientId(self.clients_seen), identity: Arc::new(identity) };
+            let data = Connection { peer, outbox: self.wire.outbox.clone() };
+            self.display.handle().insert_client(stream, Arc::new(data))
+        });
         if let Err(error) = admitted {
             tracing::warn!(%error, "could not take in a Wayland client");
         }
@@ -424,7 +416,8 @@ impl Dispatch<WpDrmLeaseRequestV1, Draft> for Wire {
                 wire.leases.insert(request, lease);
                 let offers = wanted.iter().map(|&(_, offer)| offer).collect();
                 // The receiver lives beside this object.
-                let _ = wire.outbox.send(Incoming::Requested { request, peer: connection.peer, offers });
+                let _ =
+                    wire.outbox.send(Incoming::Requested { request, peer: connection.peer.clone(), offers });
             }
             _ => {}
         }

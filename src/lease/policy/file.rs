@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Component, PathBuf};
+use std::str::Utf8Error;
 
 use nix::unistd::{Gid, Group, Uid, User};
 use serde::Deserialize;
@@ -51,6 +52,13 @@ impl Classified for PolicyError {
     }
 }
 
+impl PolicyError {
+    /// That these bytes are not text, from where they fail to be.
+    pub(crate) fn not_text(bytes: &[u8], error: Utf8Error) -> Self {
+        Self::NotText { line: line(bytes, error.valid_up_to()) }
+    }
+}
+
 /// The user with this number or name.
 pub fn user_named(text: &str) -> Option<Uid> {
     let named = || User::from_name(text).ok().flatten().map(|user| user.uid);
@@ -91,7 +99,7 @@ enum NumberOrName {
 /// The rules that a file holds.
 pub(super) fn parse(text: &str) -> Result<Vec<Rule>, PolicyError> {
     let file: File = toml::from_str(text).map_err(|error| PolicyError::Toml {
-        line: line(text, error.span().unwrap_or_default()),
+        line: line(text.as_bytes(), error.span().unwrap_or_default().start),
         cause: on_one_line(error.message()),
     })?;
     file.rule.into_iter().map(|written| written.understood(text)).collect()
@@ -99,8 +107,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Rule>, PolicyError> {
 
 impl Written {
     fn understood(self, text: &str) -> Result<Rule, PolicyError> {
-        let fail = |key, span, found: &dyn Display, wrong, remedy| {
-            Err(PolicyError::Value { line: line(text, span), key, found: found.to_string(), wrong, remedy })
+        let fail = |key, span: Range<usize>, found: &dyn Display, wrong, remedy| {
+            let line = line(text.as_bytes(), span.start);
+            Err(PolicyError::Value { line, key, found: found.to_string(), wrong, remedy })
         };
         let mut rule = Rule { outcome: self.outcome, ..Rule::allow() };
         if let Some(user) = self.user {
@@ -153,9 +162,9 @@ impl NumberOrName {
     }
 }
 
-/// The line, counted from 1, on which a span of bytes begins.
-pub(crate) fn line(text: &str, span: Range<usize>) -> usize {
-    1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count()
+/// The line, counted from 1, that this byte is on.
+fn line(text: &[u8], byte: usize) -> usize {
+    1 + text.iter().take(byte).filter(|&&byte| byte == b'\n').count()
 }
 
 /// What a key or value in the file makes of the message must not break it up.

@@ -170,6 +170,21 @@ fn reads_a_file() {
 }
 
 #[test]
+fn reads_the_example_of_the_documentation() {
+    let documentation = include_str!("../../../docs/policy.md");
+    let example = documentation.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    // Its names need not exist here.
+    let policy = Policy::parse(&example.replace("\"anna\"", "1000").replace("\"vr\"", "44")).unwrap();
+    assert_eq!(policy.rules().len(), 4);
+    let bert = Identity { uid: BERT, ..anna() };
+    let guest = Identity { uid: Uid::from_raw(1002), groups: Some(vec![]), unit: Unit::None, ..anna() };
+    assert!(policy.judge(&anna(), &names(&["DP-1", "DP-2"])) == Verdict::Allowed);
+    assert!(policy.judge(&bert, &names(&["DP-1"])) == Verdict::Allowed);
+    assert!(why(&policy, &bert, &["DP-2"]).starts_with("no rule allows DP-2"));
+    assert!(why(&policy, &guest, &["DP-1"]).starts_with("no rule allows DP-1"));
+}
+
+#[test]
 fn bad_files_are_refused_by_line() {
     let rule = |line: &str| format!("# comment\n[[rule]]\noutcome = \"allow\"\n{line}\n");
     for (text, number, words) in [
