@@ -15,6 +15,7 @@ use leasehold::delegate_drm_lease;
 use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
 use leasehold::kms::commit::modeset;
 use leasehold::kms::{Card, Connector, KmsError, Pipeline};
+use leasehold::lease::policy::Policy;
 use leasehold::lease::request::seat;
 use leasehold::lease::service::{Service, Terms};
 use leasehold::lease::wire::{LeaseState, Wire};
@@ -101,7 +102,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut display = Display::<WindowManager>::new().map_err(refused)?;
     let socket = ListeningSocket::bind(&arguments.socket).map_err(refused)?;
     let wire = Wire::new::<WindowManager>(display.handle(), card.clone());
-    let terms = Terms { allow_uids: vec![geteuid().as_raw()], ..Terms::default() };
+    let terms = Terms { policy: Policy::only_user(geteuid()), ..Terms::default() };
     let leases = Service::start(card, wire, terms, monitor.pipeline.objects())?;
     let mut manager = WindowManager { leases };
     loop {

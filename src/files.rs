@@ -8,6 +8,7 @@ use crate::compositor::eye_images::{Pixels, Samples};
 use crate::compositor::readback::PanelPicture;
 use crate::error::{Class, Classified};
 use crate::headset::{Headset, HeadsetError};
+use crate::lease::policy::{Policy, PolicyError};
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,14 @@ pub enum FileError {
         path: PathBuf,
         /// What is wrong with it.
         source: HeadsetError,
+    },
+    /// A policy says what none can.
+    #[error("{path}: {error}", path = .path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: PolicyError,
     },
     /// A picture that is none, or not of a kind that can be used.
     #[error("{path} cannot be used as a picture: {why}; give an 8- or 16-bit PNG", path = .path.display())]
@@ -79,6 +88,13 @@ pub fn read_headset(path: &Path) -> Result<Headset, FileError> {
     let directory = config.parent().unwrap_or(Path::new("."));
     Headset::from_config(&json, |name| std::fs::read(directory.join(name)))
         .map_err(|source| FileError::Headset { path: config.clone(), source })
+}
+
+/// Reads who may have a lease.
+pub fn read_policy(path: &Path) -> Result<Policy, FileError> {
+    let bytes = read(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| PolicyError::not_text(&bytes, error));
+    text.and_then(Policy::parse).map_err(|error| FileError::Policy { path: path.into(), error })
 }
 
 /// The largest picture that is read, in pixels: four times the largest headset's panel.

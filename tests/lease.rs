@@ -165,6 +165,19 @@ fn bad_input_is_answered_in_one_clear_sentence() {
         refused(leasehold().arg("serve").env_remove("XDG_RUNTIME_DIR"), 1, "XDG_RUNTIME_DIR is not set");
         refused(leasehold().arg("serve").env("XDG_RUNTIME_DIR", "/etc/passwd"), 1, "not a folder");
         refused(leasehold().args(["serve", "--allow-uid", "nobody-here"]), 1, "nobody-here");
+        refused(
+            leasehold().args(["serve", "--policy", "/run/none.toml"]),
+            1,
+            "could not read /run/none.toml",
+        );
+        std::fs::write("/run/bad.toml", "[[rule]]\noutcome = 'allow'\nusr = 1000\n").unwrap();
+        refused(
+            leasehold().args(["serve", "--policy", "/run/bad.toml"]),
+            1,
+            "/run/bad.toml: reading the policy: line 3: ",
+        );
+        std::fs::write("/run/bad.toml", b"\n[[rule]] # \xff\n").unwrap();
+        refused(leasehold().args(["serve", "--policy", "/run/bad.toml"]), 1, "line 2 is not UTF-8");
         refused(leasehold().args(["serve", "--on-end", "black"]), 1, "--on-end black");
         refused(leasehold().args(["serve", "--watchdog", "100"]), 1, "--watchdog");
         let first = serve(&[]);

@@ -197,6 +197,33 @@ fn a_user_who_is_not_allowed_is_denied() {
         assert_eq!(denied["uid"], 0);
         assert_eq!(denied["pid"], std::process::id());
         assert_eq!(denied["connector"], "Virtual-2");
+        let why = denied["why"].as_str().unwrap();
+        assert!(why.starts_with("no rule allows Virtual-2 to user 0, group 0, executable /"), "{why}");
+    });
+}
+
+#[test]
+fn a_policy_file_decides_who_may() {
+    inside("a_policy_file_decides_who_may", VIVE, || {
+        let own = std::env::current_exe().unwrap();
+        let policy = |rules: &str| {
+            std::fs::write("/run/policy.toml", rules).unwrap();
+            serve(&["--policy", "/run/policy.toml", "--socket", "leasehold-0"])
+        };
+        let deny = format!("[[rule]]\noutcome = 'deny'\nexecutable = '{}'\n", own.display());
+        let serve = policy(&format!("{deny}[[rule]]\noutcome = 'allow'\n"));
+        let mut client = Client::connect();
+        client.ask(&[&client.heard.connectors[0]]);
+        assert_eq!(client.hear(), ["finished"]);
+        let why = serve.event("denied")["why"].to_string();
+        assert!(why.contains(&format!("rule 1 (deny executable {})", own.display())), "{why}");
+        drop((client, serve));
+
+        let allow = deny.replace("deny", "allow");
+        let _serve = policy(&format!("{allow}connectors = ['Virtual-2']\n"));
+        let mut client = Client::connect();
+        client.ask(&[&client.heard.connectors[0]]);
+        assert_eq!(client.hear().last(), Some(&"lease_fd"));
     });
 }
 

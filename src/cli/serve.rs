@@ -9,11 +9,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Uid, geteuid};
 
 use super::Failure;
 use crate::error::Class;
+use crate::files;
 use crate::kms::{Card, KmsError};
+use crate::lease::policy::{Policy, user_named};
 use crate::lease::reclaim;
 use crate::lease::request::seat;
 use crate::lease::server::Server;
@@ -36,9 +38,12 @@ pub struct Arguments {
     /// Offer this connector even if the kernel does not call it non-desktop; repeatable
     #[arg(long, value_name = "CONNECTOR")]
     offer: Vec<String>,
-    /// Who may have a lease; repeatable [default: the user that runs this]
+    /// Who may have a lease, whatever the policy says; repeatable [default: the user that runs this]
     #[arg(long, value_name = "UID|NAME")]
     allow_uid: Vec<String>,
+    /// Who may have a lease by user, group, program or systemd unit: a TOML file, see docs/policy.md
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// What a headset shows once its lease has ended
     #[arg(long, value_name = "off|black", default_value = "off")]
     on_end: OnEnd,
@@ -58,7 +63,7 @@ enum OnEnd {
 
 /// Serves until a signal ends it.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let allow_uids = allowed(&arguments.allow_uid)?;
+    let policy = policy(arguments)?;
     let path = match &arguments.card {
         Some(path) => path.clone(),
         None => first_card()?,
@@ -66,12 +71,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let card = Arc::new(seat::own(&path)?);
     // Before the socket exists, so that no signal comes between the two and leaves the socket behind.
     let signals = ending_signals()?;
-    let shared = allow_uids.iter().any(|&uid| uid != geteuid().as_raw());
+    let shared = policy.could_allow_others_than(geteuid());
     let mut server = Server::bind(&arguments.socket, shared)?;
     let wire = Wire::new::<Service>(server.display(), card.clone());
     let terms = Terms {
         offer: arguments.offer.clone(),
-        allow_uids,
+        policy,
         on_end: match arguments.on_end {
             OnEnd::Off => reclaim::OnEnd::Off,
             OnEnd::Black => reclaim::OnEnd::Black,
@@ -101,26 +106,23 @@ fn hurry() {
     }
 }
 
-/// The users that `names` stand for; the one that runs this where there are none.
-fn allowed(names: &[String]) -> Result<Vec<u32>, Failure> {
-    if names.is_empty() {
-        return Ok(vec![geteuid().as_raw()]);
-    }
-    let unknown = |name: &str| {
+/// Who may have a lease: whoever the file allows and the users on the command line; this one where neither is given.
+fn policy(arguments: &Arguments) -> Result<Policy, Failure> {
+    let policy = match &arguments.policy {
+        Some(path) => files::read_policy(path)?,
+        None if arguments.allow_uid.is_empty() => Policy::only_user(geteuid()),
+        None => Policy::default(),
+    };
+    let users = arguments.allow_uid.iter().map(|name| user(name)).collect::<Result<Vec<_>, _>>()?;
+    Ok(users.into_iter().fold(policy, Policy::allow_user))
+}
+
+fn user(name: &str) -> Result<Uid, Failure> {
+    user_named(name).ok_or_else(|| {
         Failure::config(format!(
             "--allow-uid '{name}' is no user here: give a number or a name 'getent passwd' knows"
         ))
-    };
-    names
-        .iter()
-        .map(|name| match name.parse() {
-            Ok(uid) => Ok(uid),
-            Err(_) => {
-                let user = User::from_name(name).ok().flatten();
-                user.map(|user| user.uid.as_raw()).ok_or_else(|| unknown(name))
-            }
-        })
-        .collect()
+    })
 }
 
 /// The first card that has connectors: some only compute.

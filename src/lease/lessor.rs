@@ -49,7 +49,7 @@ pub enum Event {
         client: ClientId,
         /// What it wants.
         offers: Vec<OfferId>,
-        /// Whether this client may have any lease.
+        /// Whether this client may have them.
         permitted: bool,
     },
     /// The kernel made the lease that [`Action::CreateLease`] asked for.
@@ -189,8 +189,8 @@ pub struct Holding {
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    /// The user does not let this client have a headset.
-    #[error("its user is not among those allowed")]
+    /// The policy does not let this client have it.
+    #[error("the policy does not let it")]
     NotPermitted,
     /// The connector is no longer on offer: leased, unplugged, or about to be.
     #[error("a connector it named is no longer on offer")]
@@ -335,6 +335,11 @@ impl Lessor {
         self.leases.iter().flat_map(|lease| &lease.pipelines)
     }
 
+    /// The names of the connectors that these offers are of, where they still stand.
+    pub fn connectors(&self, offers: &[OfferId]) -> Vec<String> {
+        self.wanted(offers).map(|head| head.name.clone()).collect()
+    }
+
     fn seen(&mut self, seen: Vec<Seen>, actions: &mut Vec<Action>) {
         let connected = |id| seen.iter().any(|found: &Seen| found.id == id && found.connected);
         let unplugged = |lease: &Lease| lease.pipelines.iter().any(|held| !connected(held.connector));
@@ -359,13 +364,8 @@ impl Lessor {
         permitted: bool,
         actions: &mut Vec<Action>,
     ) {
-        let wanted: Vec<&Head> = self
-            .heads
-            .values()
-            .filter(|head| head.offer.is_some_and(|offer| offers.contains(&offer)))
-            .collect();
-        let connectors: Vec<String> = wanted.iter().map(|head| head.name.clone()).collect();
-        let pipelines: Vec<Pipeline> = wanted.iter().filter_map(|head| head.pipeline.clone()).collect();
+        let connectors = self.connectors(offers);
+        let pipelines: Vec<Pipeline> = self.wanted(offers).filter_map(|head| head.pipeline.clone()).collect();
         match self.refusal(offers, &pipelines, permitted) {
             Some(reason) => actions.push(Action::Deny { request, client, connectors, reason }),
             None => {
@@ -373,6 +373,10 @@ impl Lessor {
                 self.leases.push(Lease { request, client, pipelines, connectors, lessee: None });
             }
         }
+    }
+
+    fn wanted(&self, offers: &[OfferId]) -> impl Iterator<Item = &Head> {
+        self.heads.values().filter(|head| head.offer.is_some_and(|offer| offers.contains(&offer)))
     }
 
     fn refusal(&self, offers: &[OfferId], pipelines: &[Pipeline], permitted: bool) -> Option<Denial> {

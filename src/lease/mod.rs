@@ -6,8 +6,10 @@
 //! lessee starts at [`request`].
 
 pub mod deaths;
+pub mod identity;
 pub mod lessor;
 pub mod limits;
+pub mod policy;
 pub mod process;
 pub mod reclaim;
 pub mod request;

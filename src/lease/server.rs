@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::socket::sockopt::{PeerCredentials, SndBuf};
-use nix::sys::socket::{getsockopt, setsockopt};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SndBuf;
 use nix::sys::stat::{Mode as Permissions, umask};
 use wayland_server::backend::{ClientData, ClientId, DisconnectReason};
 use wayland_server::{BindError, Client, Display, DisplayHandle, ListeningSocket};
 
+use super::identity::Identity;
 use super::limits::{self, Fault};
 use super::service::Service;
 use super::wire::{LeaseState, Wire};
@@ -52,7 +53,7 @@ pub struct Server {
 /// What a client is known by here.
 #[derive(Debug)]
 struct Connection {
-    uid: u32,
+    identity: Arc<Identity>,
     /// Whether it has ended. wayland-server takes a client away only once one of them has something to say; until then
     /// all fds that wait to be sent to it would stay open.
     over: AtomicBool,
@@ -112,13 +113,14 @@ impl Server {
     }
 
     fn admit(&mut self, stream: UnixStream) -> std::io::Result<()> {
-        let uid = getsockopt(&stream, PeerCredentials)?.uid();
+        let identity = Arc::new(Identity::of(&stream)?);
+        let uid = identity.uid;
         setsockopt(&stream, SndBuf, &limits::UNREAD_BYTES)?;
-        let connection = Connection { uid, over: AtomicBool::new(false) };
+        let connection = Connection { identity, over: AtomicBool::new(false) };
         let client = self.display.handle().insert_client(stream, Arc::new(connection))?;
         let known = self.clients.iter().filter_map(Client::get_data::<Connection>);
         let living: Vec<_> = known.filter(|known| !known.is_over()).collect();
-        let fellows = living.iter().filter(|known| known.uid == uid).count();
+        let fellows = living.iter().filter(|known| known.identity.uid == uid).count();
         if living.len() >= limits::CLIENTS || fellows >= limits::CLIENTS_PER_USER {
             let why = format!("too many clients, {fellows} of them of user {uid}");
             limits::cut_off(&self.display.handle(), &client, Fault::NoMemory, &why);
@@ -155,6 +157,10 @@ impl ClientData for Connection {
 impl LeaseState for Service {
     fn wire(&mut self) -> &mut Wire {
         self.wire_mut()
+    }
+
+    fn identity(client: &Client) -> Option<Arc<Identity>> {
+        client.get_data::<Connection>().map(|connection| connection.identity.clone())
     }
 }
 

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::deaths::Deaths;
-use super::lessor::{Action, Cause, Event, Holding, Lessor, Offer, Pause, RequestId, Seen, Withdrawal};
+use super::lessor::{
+    Action, Cause, Denial, Event, Holding, Lessor, Offer, Pause, RequestId, Seen, Withdrawal,
+};
+use super::policy::{Policy, Verdict};
 use super::process::Fate;
 use super::reclaim::{self, Darkening, OnEnd};
 use super::watchdog::Watchdog;
@@ -26,8 +29,8 @@ use crate::time::{Instant, Span};
 pub struct Terms {
     /// Names of connectors to offer although the kernel does not call them non-desktop.
     pub offer: Vec<String>,
-    /// The users who may have a lease.
-    pub allow_uids: Vec<u32>,
+    /// Who may have a lease.
+    pub policy: Policy,
     /// What a headset shows once its lease has ended.
     pub on_end: OnEnd,
     /// How long a holder may show nothing new before its lease ends; without, for ever.
@@ -76,6 +79,9 @@ pub struct Report {
     /// One word for why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    /// Why a request was refused, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// From noticing a lease's end until the kernel had ended it, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_us: Option<f64>,
@@ -319,9 +325,10 @@ impl Service {
     fn take_in(&mut self, incoming: Incoming) -> Event {
         match incoming {
             Incoming::Requested { request, peer, offers } => {
+                let client = peer.client;
+                let verdict = self.terms.policy.judge(&peer.identity, &self.lessor.connectors(&offers));
                 self.holders.insert(request, peer);
-                let permitted = self.terms.allow_uids.contains(&peer.uid);
-                Event::Requested { request, client: peer.client, offers, permitted }
+                Event::Requested { request, client, offers, permitted: verdict == Verdict::Allowed }
             }
             Incoming::Returned(request) => Event::Returned { request },
             Incoming::HungUp(client) => Event::HungUp { client },
@@ -345,7 +352,8 @@ impl Service {
             Action::Ended(holding, _) => Some(holding.request),
             _ => None,
         });
-        ends.filter_map(|request| Some((request, self.holders.get(&request)?.process.fate()))).collect()
+        ends.filter_map(|request| Some((request, self.holders.get(&request)?.identity.process.fate())))
+            .collect()
     }
 
     /// Does one thing; what the lessor has to know of how it went.
@@ -366,9 +374,12 @@ impl Service {
             Action::Deny { request, connectors, reason, .. } => {
                 self.wire.finish(request);
                 let who = self.holders.remove(&request);
-                self.log_denial(who, &connectors, reason);
-                let denied = Report { reason: Some(reason.word()), ..Report::now(Happening::Denied) };
-                self.report(&connectors, &denied.by(who));
+                let denied = Report {
+                    reason: Some(reason.word()),
+                    why: Some(self.why(reason, who.as_ref(), &connectors)),
+                    ..Report::now(Happening::Denied)
+                };
+                self.report(&connectors, &denied.by(who.as_ref()));
             }
             Action::Revoke(lessee) => {
                 if let Err(error) = reclaim::revoke(&self.card, lessee) {
@@ -428,11 +439,12 @@ impl Service {
         }
         // Sent at once: an fd waiting here would keep the lease alive after its holder's death.
         self.wire.flush();
-        let who = self.holders.get(&holding.request).copied();
+        let who = self.holders.get(&holding.request);
         if let Some(peer) = who {
-            self.deaths.watch(holding.request, &peer.process);
+            self.deaths.watch(holding.request, &peer.identity.process);
         }
-        self.report(&holding.connectors, &Report::now(Happening::Granted).of(holding).by(who));
+        let granted = Report::now(Happening::Granted).of(holding).by(who);
+        self.report(&holding.connectors, &granted);
     }
 
     fn ended(&mut self, holding: &Holding, cause: Cause, ending: &mut Ending) {
@@ -448,19 +460,17 @@ impl Service {
             blanked_us: ending.dark.map(|dark| (dark - ending.noticed).as_us_f64()),
             ..Report::new(Happening::Ended, ending.noticed)
         };
-        self.report(&holding.connectors, &ended.of(holding).by(who));
+        self.report(&holding.connectors, &ended.of(holding).by(who.as_ref()));
         ending.dark = Some(ending.noticed);
     }
 
-    fn log_denial(&self, who: Option<Peer>, connectors: &[String], reason: super::lessor::Denial) {
-        let Some(Peer { process, uid, .. }) = who else { return };
-        let allowed: Vec<String> = self.terms.allow_uids.iter().map(u32::to_string).collect();
-        tracing::info!(
-            "denied process {} of user {uid} a lease on [{}]: {reason} (allowed: {}; --allow-uid adds one)",
-            process.pid,
-            connectors.join(", "),
-            allowed.join(", ")
-        );
+    /// Why a request is refused, in a sentence.
+    fn why(&self, reason: Denial, who: Option<&Peer>, connectors: &[String]) -> String {
+        let verdict = who.map(|peer| self.terms.policy.judge(&peer.identity, connectors));
+        match (reason, verdict) {
+            (Denial::NotPermitted, Some(Verdict::Denied(why))) => why,
+            _ => reason.to_string(),
+        }
     }
 
     fn report_offers(&mut self, event: Happening, offers: &[Offer], reason: Option<&'static str>) {
@@ -487,6 +497,7 @@ impl Report {
             pid: None,
             uid: None,
             reason: None,
+            why: None,
             revoked_us: None,
             blanked_us: None,
             at_ns: at.as_ns(),
@@ -501,8 +512,9 @@ impl Report {
         Self { lessee: Some(holding.lessee.raw()), ..self }
     }
 
-    fn by(self, who: Option<Peer>) -> Self {
-        Self { pid: who.map(|peer| peer.process.pid), uid: who.map(|peer| peer.uid), ..self }
+    fn by(self, who: Option<&Peer>) -> Self {
+        let who = who.map(|peer| &peer.identity);
+        Self { pid: who.map(|who| who.process.pid), uid: who.map(|who| who.uid.as_raw()), ..self }
     }
 }
 
@@ -518,6 +530,9 @@ impl std::fmt::Display for Report {
         }
         if let Some(reason) = self.reason {
             write!(formatter, " ({reason})")?;
+        }
+        if let Some(why) = &self.why {
+            write!(formatter, ": {why}")?;
         }
         match self.blanked_us {
             Some(us) => write!(formatter, ", panel dark after {:.1} ms", us / 1e3),

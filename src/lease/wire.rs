@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::unistd::{Gid, Uid};
 use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_connector_v1::{self, WpDrmLeaseConnectorV1};
 use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_device_v1::{self, WpDrmLeaseDeviceV1};
 use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_request_v1::{
@@ -18,9 +19,9 @@ use wayland_protocols::wp::drm_lease::v1::server::wp_drm_lease_v1::{self, WpDrmL
 use wayland_server::backend::{ClientId as Connection, InvalidId, ObjectId};
 use wayland_server::{Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New, Resource};
 
+use super::identity::Identity;
 use super::lessor::{ClientId, Offer, OfferId, RequestId};
 use super::limits::{self, Fault};
-use super::process::Process;
 use crate::kms::{Card, ConnectorId, KmsError};
 
 /// The state of a `wayland_server::Display` that leases are given out on. [`delegate_drm_lease`](crate::delegate_drm_lease)
@@ -35,6 +36,12 @@ pub trait LeaseState:
 {
     /// The wire that was made for this display.
     fn wire(&mut self) -> &mut Wire;
+
+    /// Who a client was when it connected, where that was [found out](Identity::of) then: later its process may be
+    /// gone, and its number another's.
+    fn identity(_client: &Client) -> Option<Arc<Identity>> {
+        None
+    }
 }
 
 /// Has a compositor's state, which must be a [`LeaseState`](crate::lease::wire::LeaseState), pass what clients ask on to
@@ -64,14 +71,12 @@ pub mod protocol {
 }
 
 /// Who is at the other end of a connection, as the kernel vouches (`SO_PEERCRED`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The connection.
     pub client: ClientId,
-    /// The process that opened it.
-    pub process: Process,
-    /// The user it ran as.
-    pub uid: u32,
+    /// Who opened it.
+    pub identity: Arc<Identity>,
 }
 
 /// What a client did.
@@ -217,21 +222,24 @@ impl Wire {
         }
     }
 
-    /// Who a client is: whom it was last time, while it has a device object from then.
-    fn tenant(&mut self, client: &Client) -> Result<Tenant, InvalidId> {
+    /// Who a client is: whom it was last time, while it has a device object from then; else who it was when it was
+    /// admitted, if that is known.
+    fn tenant(&mut self, client: &Client, admitted: Option<Arc<Identity>>) -> Result<Tenant, InvalidId> {
         let connection = client.id();
         let known = self.devices.iter().filter_map(|device| device.data::<Tenant>());
         if let Some(tenant) = known.into_iter().find(|tenant| tenant.connection == connection) {
-            return Ok(Tenant { connection, peer: tenant.peer });
+            return Ok(Tenant { connection, peer: tenant.peer.clone() });
         }
-        let credentials = client.get_credentials(&self.display)?;
-        self.clients_seen += 1;
-        let peer = Peer {
-            client: ClientId(self.clients_seen),
-            process: Process::of(credentials.pid.unsigned_abs()),
-            uid: credentials.uid,
+        let identity = match admitted {
+            Some(identity) => identity,
+            None => {
+                let of = client.get_credentials(&self.display)?;
+                let (uid, gid) = (Uid::from_raw(of.uid), Gid::from_raw(of.gid));
+                Arc::new(Identity::new(of.pid.unsigned_abs(), uid, gid))
+            }
         };
-        Ok(Tenant { connection, peer })
+        self.clients_seen += 1;
+        Ok(Tenant { connection, peer: Peer { client: ClientId(self.clients_seen), identity } })
     }
 }
 
@@ -275,7 +283,7 @@ impl<D: LeaseState> GlobalDispatch<WpDrmLeaseDeviceV1, LeaseGlobal, D> for Wire 
         init: &mut DataInit<'_, D>,
     ) {
         let wire = state.wire();
-        let tenant = match wire.tenant(client) {
+        let tenant = match wire.tenant(client, D::identity(client)) {
             Ok(tenant) => tenant,
             Err(gone) => return init.post_error(device, Fault::Implementation as u32, gone.to_string()),
         };
@@ -307,7 +315,10 @@ impl<D: LeaseState> Dispatch<WpDrmLeaseDeviceV1, Tenant, D> for Wire {
     ) {
         match request {
             wp_drm_lease_device_v1::Request::CreateLeaseRequest { id } => {
-                init.init(id, Draft { device: device.id(), peer: tenant.peer, wanted: Mutex::default() });
+                init.init(
+                    id,
+                    Draft { device: device.id(), peer: tenant.peer.clone(), wanted: Mutex::default() },
+                );
                 limits::enforce(display, client, Some(WpDrmLeaseRequestV1::interface()), limits::REQUESTS);
             }
             wp_drm_lease_device_v1::Request::Release => {
@@ -371,7 +382,7 @@ impl<D: LeaseState> Dispatch<WpDrmLeaseRequestV1, Draft, D> for Wire {
             wp_drm_lease_request_v1::Request::Submit { id } => {
                 let wire = state.wire();
                 wire.requests_made += 1;
-                let (request, peer) = (RequestId(wire.requests_made), draft.peer);
+                let (request, peer) = (RequestId(wire.requests_made), draft.peer.clone());
                 let lease = init.init(id, Claim { request, client: peer.client });
                 if wanted.is_empty() {
                     object.post_error(Misuse::EmptyLease, "no connector was requested");

@@ -128,7 +128,7 @@ pub enum RequestError {
     },
     /// The lessor refused.
     #[error(
-        "{socket} denied the lease on {connector}: see that this user may lease (serve's --allow-uid), \
+        "{socket} denied the lease on {connector}: see that this user may lease (serve's --allow-uid or --policy), \
          that nobody else has it, and what the compositor's log says"
     )]
     Denied {
