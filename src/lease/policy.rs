@@ -115,7 +115,9 @@ impl Policy {
                 (_, Some(false)) | (Outcome::Allow, None) => {}
             }
         }
-        Verdict::Denied(format!("no rule allows {what} to {who}"))
+        Verdict::Denied(format!(
+            "no rule allows {what} to {who}; serve's --allow-uid or --policy can add one"
+        ))
     }
 
     /// Whether someone who is not `uid` could be allowed something.

@@ -38,7 +38,8 @@ fn whom_no_rule_fits_is_denied() {
     let bert = Identity { uid: BERT, ..anna() };
     assert_eq!(
         why(&Policy::default(), &anna(), &["DP-1"]),
-        "no rule allows DP-1 to user 1000, group 1000, executable /usr/bin/monado-service, unit monado.service"
+        "no rule allows DP-1 to user 1000, group 1000, executable /usr/bin/monado-service, unit monado.service; \
+         serve's --allow-uid or --policy can add one"
     );
     assert_eq!(why(&Policy::only_user(ANNA), &anna(), &["DP-1"]), "allowed");
     assert!(why(&Policy::only_user(ANNA), &bert, &["DP-1"]).starts_with("no rule allows DP-1 to user 1001"));
