@@ -83,7 +83,7 @@ impl Supervisor {
     /// Reads the environment, once, and takes over the fds that were handed to this process. Those are close-on-exec
     /// from here on, which they were not before (sd_listen_fds(3), NOTES); a second supervisor gets none of them.
     pub fn from_environment() -> Result<Self, SupervisorError> {
-        let environment = Environment::read(|name| std::env::var_os(name), std::process::id())?;
+        let environment = Environment::read(std::env::var_os, std::process::id())?;
         let fds = environment.fds.iter().cloned();
         let stored = fds.filter_map(|(name, number)| Some((name, inherited(number)?))).collect();
         Ok(Self { stored, ..Self::told_by(environment)? })
