@@ -1,9 +1,9 @@
 //! What one client may take of a lessor, so that a careless or hostile one starves nobody else. Who goes over a limit
 //! is sent `wl_display.error` and cut off; all others are served on.
 //!
-//! The fds are what runs out first. One that was sent and not yet read counts against the sender's user, and once those
-//! are more than `RLIMIT_NOFILE` (1024 as a rule), nobody is sent any more (`too_many_unix_fds`, net/core/scm.c). So
-//! [`CLIENTS`] times [`DEVICES`] stays below that.
+//! The fds are what runs out first. One that was sent and not yet read counts against the sender, and once those are
+//! more than `RLIMIT_NOFILE` (1024 as a rule), it can send none to anybody (`ETOOMANYREFS`, unix(7)). So [`CLIENTS`]
+//! times [`DEVICES`] stays below that.
 
 use std::ffi::CString;
 
