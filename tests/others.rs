@@ -1,0 +1,156 @@
+//! Other people's programs beside ours: their clients take leases from `leasehold serve`, and their lessor, sway, is
+//! the yardstick for how fast it gives them.
+//!
+//! They run in the rig, in a Debian tree that `tests/others/tree` makes once.
+
+#[path = "others/client.rs"]
+mod client;
+#[path = "others/lessor.rs"]
+mod lessor;
+mod rig;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use client::Client;
+use leasehold::kms::{Card, Connector, Pipeline};
+use leasehold::thread::priority::{Urgency, make_realtime};
+use leasehold::time::{Instant, Span};
+use lessor::{Kind, Lessor};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use rig::{CARD, Program, VIVE, example, inside_tree, pin, say, serve};
+
+/// The lessors take turns so often, so that whatever else the machine does meets both.
+const TURNS: usize = 4;
+
+/// The Debian tree, made if it is not there yet, or why it cannot be had.
+fn debian() -> Result<PathBuf, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/others/tree");
+    let outcome = Command::new(script).output().map_err(|error| error.to_string())?;
+    let (said, complained) =
+        (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+    if outcome.status.success() {
+        return Ok(PathBuf::from(said.trim()));
+    }
+    let why = format!("{complained}{said}");
+    Err(format!("tests/others/tree could not make a Debian tree: {}", why.trim()))
+}
+
+#[test]
+fn wayland_info_sees_the_headset() {
+    inside_tree("wayland_info_sees_the_headset", VIVE, debian, || {
+        let _serve = serve(&[]);
+        let outcome = Command::new("wayland-info")
+            .env("WAYLAND_DISPLAY", "leasehold-0")
+            .output()
+            .expect("it is in the tree");
+        let text = String::from_utf8_lossy(&outcome.stdout);
+        say(&text);
+        assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+        assert!(text.contains("wp_drm_lease_device_v1"), "{text}");
+        assert!(text.contains("Virtual-2"), "{text}");
+    });
+}
+
+#[test]
+fn a_lease_is_granted_in_half_of_sways_time() {
+    inside_tree("a_lease_is_granted_in_half_of_sways_time", VIVE, debian, || {
+        const LEASES: usize = 30;
+        let (mut ours, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        pin(Pid::this(), 1);
+        for _ in 0..TURNS {
+            for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
+                let _lessor = Lessor::start(kind);
+                let mut client = Client::connect(kind.socket());
+                for _ in 0..LEASES {
+                    client.wait_for_offer();
+                    // What follows an offer is not to be in a grant's time, whoever is slow about it.
+                    std::thread::sleep(Duration::from_millis(5));
+                    times.push(client.lease_and_return());
+                }
+            }
+            bare.extend(bare_leases(LEASES));
+        }
+        let ioctl = median("CREATE_LEASE", &mut bare, None);
+        let ours = median("serve, from submit to fd", &mut ours, Some(ioctl));
+        let theirs = median("sway, from submit to fd", &mut theirs, Some(ioctl));
+        assert!(ours * 2 <= theirs, "{:.2} of sway's", ours.as_us_f64() / theirs.as_us_f64());
+    });
+}
+
+/// How long the kernel takes for a lease such as the lessors give.
+fn bare_leases(count: usize) -> Vec<Span> {
+    let card = Card::open(Path::new(CARD)).unwrap();
+    assert!(card.is_master());
+    card.enable_atomic().unwrap();
+    let connectors = card.connectors().unwrap();
+    let headset = connectors
+        .into_iter()
+        .map(|id| Connector::read(&card, id, true).unwrap())
+        .find(|connector| connector.name == "Virtual-2")
+        .unwrap();
+    let objects = Pipeline::find(&card, &headset, |_| false).unwrap().objects();
+    let timed = |_| {
+        let asked = Instant::now();
+        let _lease = card.create_lease(&objects).unwrap();
+        Instant::now() - asked
+    };
+    (0..count).map(timed).collect()
+}
+
+#[test]
+fn a_killed_lessees_headset_is_offered_again_in_half_of_sways_time() {
+    let name = "a_killed_lessees_headset_is_offered_again_in_half_of_sways_time";
+    inside_tree(name, VIVE, debian, || {
+        const KILLS: usize = 5;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        pin(Pid::this(), 0);
+        make_realtime(Urgency::Lessor); // the watch is not to be late itself
+        for _ in 0..TURNS {
+            for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
+                let _lessor = Lessor::start(kind);
+                let mut client = Client::connect(kind.socket());
+                for _ in 0..KILLS {
+                    times.push(offered_after_kill(kind, &mut client));
+                }
+            }
+        }
+        let ours = median("serve, from kill to offer", &mut ours, None);
+        let theirs = median("sway, from kill to offer", &mut theirs, None);
+        assert!(ours * 2 <= theirs, "{:.2} of sway's", ours.as_us_f64() / theirs.as_us_f64());
+    });
+}
+
+/// Lets a lessee light the headset, kills it, and waits for the headset to be on offer again.
+fn offered_after_kill(kind: Kind, client: &mut Client) -> Span {
+    client.wait_for_offer();
+    let mut lessee = Program::start(example("lessee").args(["--socket", kind.socket()]));
+    pin(lessee.pid(), 1);
+    lessee.line();
+    client.wait_for_withdrawal();
+    std::thread::sleep(Duration::from_millis(60));
+    let killed = Instant::now();
+    lessee.signal(Signal::SIGKILL);
+    client.wait_for_offer();
+    let took = Instant::now() - killed;
+    lessee.wait();
+    took
+}
+
+/// Sorts, prints the middle and the worst, and returns the middle.
+fn median(what: &str, times: &mut [Span], unit: Option<Span>) -> Span {
+    times.sort();
+    let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    let multiple = unit.map_or(String::new(), |unit| {
+        format!(", {:.1} times the bare call", middle.as_us_f64() / unit.as_us_f64())
+    });
+    say(&format!(
+        "{what}: p50 {:.0} us{multiple}, worst {:.0} us of {}",
+        middle.as_us_f64(),
+        worst.as_us_f64(),
+        times.len()
+    ));
+    middle
+}
