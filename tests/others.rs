@@ -125,15 +125,20 @@ fn a_killed_lessees_headset_is_offered_again_in_half_of_sways_time() {
 
 /// Lets a lessee light the headset, kills it, and waits for the headset to be on offer again.
 fn offered_after_kill(kind: Kind, client: &mut Client) -> Span {
-    client.wait_for_offer();
     let mut lessee = Program::start(example("lessee").args(["--socket", kind.socket()]));
     pin(lessee.pid(), 1);
     lessee.line();
-    client.wait_for_withdrawal();
     std::thread::sleep(Duration::from_millis(60));
+    match kind {
+        Kind::Serve => client.wait_for_withdrawal(),
+        Kind::Sway => assert!(!client.is_offered_to_newcomers()),
+    }
     let killed = Instant::now();
     lessee.signal(Signal::SIGKILL);
-    client.wait_for_offer();
+    match kind {
+        Kind::Serve => client.wait_for_offer(),
+        Kind::Sway => while !client.is_offered_to_newcomers() {},
+    }
     let took = Instant::now() - killed;
     lessee.wait();
     took

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use leasehold::time::{Instant, Span};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use wayland_client::backend::WaylandError;
 use wayland_client::protocol::wl_registry::{self, WlRegistry};
 use wayland_client::{
     Connection, Dispatch, EventQueue, Proxy, QueueHandle, delegate_noop, event_created_child,
@@ -27,6 +28,7 @@ pub struct Client {
 
 #[derive(Default)]
 struct Heard {
+    global: Option<(u32, WlRegistry)>,
     device: Option<WpDrmLeaseDeviceV1>,
     offers: Vec<WpDrmLeaseConnectorV1>,
     lease: Option<OwnedFd>,
@@ -80,8 +82,22 @@ impl Client {
         lease.destroy();
         self.connection.flush().unwrap();
         drop(fd);
-        self.wait_for_withdrawal();
         took
+    }
+
+    /// Whether one that comes now is offered anything. Asks by binding the lease device again: a compositor may leave
+    /// an offer standing while the connector is leased, and say nothing when the lease is over; sway does both.
+    pub fn is_offered_to_newcomers(&mut self) -> bool {
+        let (name, registry) = self.heard.global.clone().expect("connect saw it");
+        for old in self.heard.offers.drain(..) {
+            old.destroy();
+        }
+        let device = registry.bind(name, 1, &self.queue.handle(), ());
+        if let Some(old) = self.heard.device.replace(device) {
+            old.release();
+        }
+        self.queue.roundtrip(&mut self.heard).unwrap();
+        !self.heard.offers.is_empty()
     }
 
     fn wait(&mut self, what: &str, reached: impl Fn(&Heard) -> bool) {
@@ -94,7 +110,10 @@ impl Client {
             let Some(guard) = self.connection.prepare_read() else { continue };
             let mut fds = [PollFd::new(self.connection.as_fd(), PollFlags::POLLIN)];
             assert!(poll(&mut fds, PollTimeout::from(15_000_u16)).unwrap() > 0, "{what} does not come");
-            guard.read().unwrap();
+            match guard.read() {
+                Err(WaylandError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                read => drop(read.unwrap()),
+            }
         }
     }
 }
@@ -112,6 +131,7 @@ impl Dispatch<WlRegistry, ()> for Heard {
             && interface == WpDrmLeaseDeviceV1::interface().name
         {
             heard.device = Some(registry.bind(name, 1, handle, ()));
+            heard.global = Some((name, registry.clone()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The lessors that are compared, started and stopped alike.
 
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -40,7 +40,8 @@ impl Lessor {
         if kind == Kind::Serve {
             command.arg("serve");
         }
-        let lessor = Self(command.spawn().expect("the lessor starts"));
+        let lessor =
+            Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the lessor starts"));
         rig::pin(lessor.pid(), 0);
         lessor
     }
