@@ -10,7 +10,7 @@ mod lessor;
 mod rig;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use client::Client;
@@ -51,6 +51,36 @@ fn wayland_info_sees_the_headset() {
         assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
         assert!(text.contains("wp_drm_lease_device_v1"), "{text}");
         assert!(text.contains("Virtual-2"), "{text}");
+    });
+}
+
+#[test]
+fn monado_gets_a_lease() {
+    inside_tree("monado_gets_a_lease", VIVE, debian, || {
+        let serve = serve(&[]);
+        let log = std::fs::File::create("/tmp/monado.log").unwrap();
+        let mut monado = Command::new("monado-service")
+            // A simulated tracker: all that is wanted of Monado is its way to the display.
+            .env("SIMULATED_ENABLE", "1")
+            .env("XRT_COMPOSITOR_FORCE_WAYLAND_DIRECT", "1")
+            .env("WAYLAND_DISPLAY", "leasehold-0")
+            .env("HOME", "/tmp")
+            .env("XRT_NO_STDIN", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("it is in the tree");
+        assert_eq!(serve.line()["event"], "withdrawn");
+        let granted = serve.event("granted");
+        assert_eq!(granted["pid"], monado.id(), "{granted}");
+        assert_eq!(granted["connector"], "Virtual-2");
+        // How it ends is its own affair: without a GPU that can show on a lease, after an error of Vulkan's.
+        let _ = monado.kill();
+        let _ = monado.wait();
+        assert_eq!(serve.event("ended")["pid"], granted["pid"]);
+        assert_eq!(serve.line()["event"], "offered");
+        say(&std::fs::read_to_string("/tmp/monado.log").unwrap());
     });
 }
 
