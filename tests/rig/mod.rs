@@ -41,6 +41,26 @@ const INSIDE: &str = "LEASEHOLD_INSIDE_RIG";
 /// Runs `body` inside the rig with the headset of that EDID; `test` is the calling test's own name. Without a rig says
 /// so and passes.
 pub fn inside(test: &str, edid: &str, body: impl FnOnce()) {
+    inside_of(test, edid, || Ok(None), body);
+}
+
+/// As [`inside`], with the host's files out of sight and those of `tree` in their place; where there is no tree, the
+/// sentence says why. This test, `leasehold` and the examples come along.
+pub fn inside_tree(
+    test: &str,
+    edid: &str,
+    tree: impl FnOnce() -> Result<PathBuf, String>,
+    body: impl FnOnce(),
+) {
+    inside_of(test, edid, || tree().map(Some), body);
+}
+
+fn inside_of(
+    test: &str,
+    edid: &str,
+    tree: impl FnOnce() -> Result<Option<PathBuf>, String>,
+    body: impl FnOnce(),
+) {
     if std::env::var_os(INSIDE).is_some() {
         body();
         return;
@@ -55,22 +75,25 @@ pub fn inside(test: &str, edid: &str, body: impl FnOnce()) {
         ));
         return;
     }
+    let tree = match tree() {
+        Ok(tree) => tree,
+        Err(why) => return say(&format!("SKIPPED: {test} because {why}")),
+    };
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    let binary = std::env::current_exe().expect("a test knows its binary");
-    let command = format!(
+    let mut binary = std::env::current_exe().expect("a test knows its binary");
+    let mut command = Command::new(&run);
+    command.arg("-e").arg(&edid).arg("-o").arg(&out);
+    if let Some(tree) = &tree {
+        command.arg("-r").arg(tree);
+        binary = take_along(&binary, &out);
+    }
+    command.arg(format!(
         "mkdir -m 700 /run/user0; export XDG_RUNTIME_DIR=/run/user0 {INSIDE}=1 {}; \
          exec '{}' --exact {test} --nocapture --include-ignored",
         fuzz_settings(),
         binary.display()
-    );
-    let outcome = Command::new(&run)
-        .arg("-e")
-        .arg(&edid)
-        .arg("-o")
-        .arg(&out)
-        .arg(&command)
-        .output()
-        .expect("the rig starts");
+    ));
+    let outcome = command.output().expect("the rig starts");
     let text = String::from_utf8_lossy(&outcome.stdout);
     say(&text);
     assert!(outcome.status.success(), "{test} failed inside the rig:\n{text}");
@@ -83,6 +106,28 @@ fn fuzz_settings() -> String {
         name.starts_with("LEASEHOLD_FUZZ_") && value.bytes().all(|byte| byte.is_ascii_digit())
     });
     numbers.map(|(name, value)| format!("{name}={value} ")).collect()
+}
+
+/// Copies our programs to where a guest with its own files sees them, laid out as they were; where the test's own
+/// binary then is.
+fn take_along(binary: &Path, out: &Path) -> PathBuf {
+    let deps = Path::new("deps").join(binary.file_name().expect("a binary has a name"));
+    let profile = profile_folder();
+    for program in [Path::new("leasehold"), Path::new("examples/lessee"), &deps] {
+        let copy = out.join(program);
+        std::fs::create_dir_all(copy.parent().expect("it is in a folder"))
+            .expect("the target folder can be written");
+        std::fs::copy(profile.join(program), copy)
+            .unwrap_or_else(|error| panic!("{}: {error}: run 'cargo build --examples'", program.display()));
+    }
+    // The rig mounts the output folder under /run in such a guest.
+    Path::new("/run").join(out.strip_prefix("/").expect("cargo's paths are absolute")).join(deps)
+}
+
+/// The folder with our programs, `target/release` say, or its copy in a guest.
+fn profile_folder() -> PathBuf {
+    let binary = std::env::current_exe().expect("a test knows its binary");
+    binary.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_path_buf()
 }
 
 fn rig() -> PathBuf {
@@ -101,13 +146,12 @@ fn from_environment(variable: &str, default: &str) -> PathBuf {
 
 /// The `leasehold` program.
 pub fn leasehold() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_leasehold"))
+    Command::new(profile_folder().join("leasehold"))
 }
 
 /// One of the programs in `examples/`.
 pub fn example(name: &str) -> Command {
-    let binary = std::env::current_exe().expect("a test knows its binary");
-    let path = binary.ancestors().nth(2).expect("target/PROFILE/deps/TEST").join("examples").join(name);
+    let path = profile_folder().join("examples").join(name);
     assert!(path.exists(), "{} is not built: run 'cargo build --examples'", path.display());
     Command::new(path)
 }

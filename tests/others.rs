@@ -1,0 +1,205 @@
+//! Other people's programs beside ours: their clients take leases from `leasehold serve`, and their lessor, sway, is
+//! the yardstick for how fast it gives them.
+//!
+//! They run in the rig, in a Debian tree that `tests/others/tree` makes once.
+
+#[path = "others/client.rs"]
+mod client;
+#[path = "others/lessor.rs"]
+mod lessor;
+mod rig;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use client::Client;
+use leasehold::kms::{Card, Connector, Pipeline};
+use leasehold::thread::priority::{Urgency, make_realtime};
+use leasehold::time::{Instant, Span};
+use lessor::{Kind, Lessor, SAID};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use rig::{CARD, Program, VIVE, example, inside_tree, pin, say, serve};
+use serde_json::Value;
+
+/// The lessors take turns so often, so that whatever else the machine does meets both.
+const TURNS: usize = 4;
+
+/// The Debian tree, made if it is not there yet, or why it cannot be had.
+fn debian() -> Result<PathBuf, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/others/tree");
+    let outcome = Command::new(script).output().map_err(|error| error.to_string())?;
+    let (said, complained) =
+        (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+    if outcome.status.success() {
+        return Ok(PathBuf::from(said.trim()));
+    }
+    let why = format!("{complained}{said}");
+    Err(format!("tests/others/tree could not make a Debian tree: {}", why.trim()))
+}
+
+#[test]
+fn wayland_info_sees_the_headset() {
+    inside_tree("wayland_info_sees_the_headset", VIVE, debian, || {
+        let _serve = serve(&[]);
+        let outcome = Command::new("wayland-info")
+            .env("WAYLAND_DISPLAY", "leasehold-0")
+            .output()
+            .expect("it is in the tree");
+        let text = String::from_utf8_lossy(&outcome.stdout);
+        say(&text);
+        assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+        assert!(text.contains("wp_drm_lease_device_v1"), "{text}");
+        assert!(text.contains("Virtual-2"), "{text}");
+    });
+}
+
+#[test]
+fn monado_gets_a_lease() {
+    inside_tree("monado_gets_a_lease", VIVE, debian, || {
+        let serve = serve(&[]);
+        let log = std::fs::File::create("/tmp/monado.log").unwrap();
+        let mut monado = Command::new("monado-service")
+            // A simulated tracker: all that is wanted of Monado is its way to the display.
+            .env("SIMULATED_ENABLE", "1")
+            .env("XRT_COMPOSITOR_FORCE_WAYLAND_DIRECT", "1")
+            .env("WAYLAND_DISPLAY", "leasehold-0")
+            .env("HOME", "/tmp")
+            .env("XRT_NO_STDIN", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("it is in the tree");
+        assert_eq!(serve.line()["event"], "withdrawn");
+        let granted = serve.event("granted");
+        assert_eq!(granted["pid"], monado.id(), "{granted}");
+        assert_eq!(granted["connector"], "Virtual-2");
+        // How it ends is its own affair: without a GPU that can show on a lease, after an error of Vulkan's.
+        let _ = monado.kill();
+        let _ = monado.wait();
+        assert_eq!(serve.event("ended")["pid"], granted["pid"]);
+        assert_eq!(serve.line()["event"], "offered");
+        say(&std::fs::read_to_string("/tmp/monado.log").unwrap());
+    });
+}
+
+#[test]
+fn a_lease_is_granted_in_half_of_sways_time() {
+    inside_tree("a_lease_is_granted_in_half_of_sways_time", VIVE, debian, || {
+        const LEASES: usize = 30;
+        let (mut ours, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        pin(Pid::this(), 1);
+        for _ in 0..TURNS {
+            for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
+                let _lessor = Lessor::start(kind);
+                let mut client = Client::connect(kind.socket());
+                for _ in 0..LEASES {
+                    client.wait_for_offer();
+                    // What follows an offer is not to be in a grant's time, whoever is slow about it.
+                    std::thread::sleep(Duration::from_millis(5));
+                    times.push(client.lease_and_return());
+                }
+            }
+            bare.extend(bare_leases(LEASES));
+        }
+        let ioctl = median("CREATE_LEASE", &mut bare, None);
+        let ours = median("serve, from submit to fd", &mut ours, Some(ioctl));
+        let theirs = median("sway, from submit to fd", &mut theirs, Some(ioctl));
+        assert!(ours * 2 <= theirs, "{:.2} of sway's", ours.as_us_f64() / theirs.as_us_f64());
+    });
+}
+
+/// How long the kernel takes for a lease such as the lessors give.
+fn bare_leases(count: usize) -> Vec<Span> {
+    let card = Card::open(Path::new(CARD)).unwrap();
+    assert!(card.is_master());
+    card.enable_atomic().unwrap();
+    let connectors = card.connectors().unwrap();
+    let headset = connectors
+        .into_iter()
+        .map(|id| Connector::read(&card, id, true).unwrap())
+        .find(|connector| connector.name == "Virtual-2")
+        .unwrap();
+    let objects = Pipeline::find(&card, &headset, |_| false).unwrap().objects();
+    let timed = |_| {
+        let asked = Instant::now();
+        let _lease = card.create_lease(&objects).unwrap();
+        Instant::now() - asked
+    };
+    (0..count).map(timed).collect()
+}
+
+#[test]
+fn a_killed_lessees_headset_is_offered_again_in_half_of_sways_time() {
+    let name = "a_killed_lessees_headset_is_offered_again_in_half_of_sways_time";
+    inside_tree(name, VIVE, debian, || {
+        const KILLS: usize = 5;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut noticed, mut blanked) = (Vec::new(), Vec::new());
+        pin(Pid::this(), 0);
+        make_realtime(Urgency::Lessor); // the watch is not to be late itself
+        for _ in 0..TURNS {
+            for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
+                let lessor = Lessor::start(kind);
+                let mut client = Client::connect(kind.socket());
+                let kills: Vec<(Instant, Span)> =
+                    (0..KILLS).map(|_| offered_after_kill(kind, &mut client)).collect();
+                drop(lessor);
+                times.extend(kills.iter().map(|&(_, took)| took));
+                for (ended, (killed, _)) in ends().iter().zip(kills) {
+                    noticed.push(Instant::from_ns(ended["at_ns"].as_i64().unwrap()) - killed);
+                    blanked.push(Span::from_secs_f64(ended["blanked_us"].as_f64().unwrap() / 1e6));
+                }
+            }
+        }
+        median("serve, from kill to noticing", &mut noticed, None);
+        median("serve, from noticing to panel off", &mut blanked, None);
+        let ours = median("serve, from kill to offer", &mut ours, None);
+        let theirs = median("sway, from kill to offer", &mut theirs, None);
+        assert!(ours * 2 <= theirs, "{:.2} of sway's", ours.as_us_f64() / theirs.as_us_f64());
+    });
+}
+
+/// The ends of leases that the last lessor reported; sway reports none.
+fn ends() -> Vec<Value> {
+    let said = std::fs::read_to_string(SAID).unwrap();
+    let reports = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    reports.filter(|report| report["event"] == "ended").collect()
+}
+
+/// Lets a lessee light the headset, kills it, and waits for the headset to be on offer again: when it was killed, and
+/// how long the offer took.
+fn offered_after_kill(kind: Kind, client: &mut Client) -> (Instant, Span) {
+    let mut lessee = Program::start(example("lessee").args(["--socket", kind.socket()]));
+    pin(lessee.pid(), 1);
+    lessee.line();
+    std::thread::sleep(Duration::from_millis(60));
+    match kind {
+        Kind::Serve => client.wait_for_withdrawal(),
+        Kind::Sway => assert!(!client.is_offered_to_newcomers()),
+    }
+    let killed = Instant::now();
+    lessee.signal(Signal::SIGKILL);
+    match kind {
+        Kind::Serve => client.wait_for_offer(),
+        Kind::Sway => while !client.is_offered_to_newcomers() {},
+    }
+    let took = Instant::now() - killed;
+    lessee.wait();
+    (killed, took)
+}
+
+/// Sorts, prints how they lie, and returns the middle. The lowest tenth says most where others use the machine too.
+fn median(what: &str, times: &mut [Span], unit: Option<Span>) -> Span {
+    times.sort();
+    let at = |tenths: usize| times[(times.len() - 1) * tenths / 10];
+    let us = |tenths: usize| at(tenths).as_us_f64();
+    let multiple = unit.map_or(String::new(), |unit| {
+        format!(", {:.1} times the bare call", at(5).as_us_f64() / unit.as_us_f64())
+    });
+    let (low, middle, worst, count) = (us(1), us(5), us(10), times.len());
+    say(&format!("{what}: p10 {low:.0} us, p50 {middle:.0} us{multiple}, worst {worst:.0} us of {count}"));
+    at(5)
+}
