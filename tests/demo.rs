@@ -9,7 +9,9 @@ use leasehold::kms::{Card, Connector, CrtcId};
 use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::{Instant, Span};
 use nix::unistd::Pid;
-use rig::{CARD, Program, TINY, VIVE, example, headsets, inside, leasehold, pin, say, serve};
+use rig::{
+    CARD, Program, TINY, VIVE, decode, example, headsets, inside, leasehold, pin, say, serve, write_picture,
+};
 use serde_json::Value;
 
 fn demo() -> Command {
@@ -23,32 +25,6 @@ fn run_demo(arguments: &[&str]) -> Value {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{:?}: {errors}", output.status);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
-}
-
-/// A picture with all codes and an edge everywhere, for the lens to bend.
-fn write_picture(path: &Path, seed: u32) {
-    let (width, height) = (378u32, 420u32);
-    let bytes: Vec<u8> = (0..width * height)
-        .flat_map(|index| {
-            let (x, y) = (index % width, index / width);
-            [
-                (x * 255 / width) as u8,
-                (y * 255 / height) as u8,
-                ((x / 16 + y / 16 + seed) % 2 * 200 + 16) as u8,
-            ]
-        })
-        .collect();
-    let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
-}
-
-fn decode(path: &Path) -> Vec<u8> {
-    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
-    let mut reader = png::Decoder::new(file).read_info().unwrap();
-    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
-    reader.next_frame(&mut bytes).unwrap();
-    bytes
 }
 
 #[test]

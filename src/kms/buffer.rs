@@ -4,12 +4,14 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use drm::buffer;
+use drm::control::{Device as _, RawResourceHandle};
 use nix::errno::Errno;
 
 use super::card::Card;
 use super::error::KmsError;
 use super::ids::{BlobId, FramebufferId};
-use super::ioctl::{Mapping, mode_bytes};
+use super::ioctl::{Mapping, gem_handle, mode_bytes};
 use super::mode::Mode;
 
 /// How a pixel's bits are laid out in memory (`drm_fourcc.h`).
@@ -198,10 +200,21 @@ impl GbmBuffer {
     }
 
     /// Its memory as a dma-buf, for another device to import.
+    ///
+    /// Not GBM's own export: for cards without a GPU that leaves out `DRM_RDWR` (Mesa's kms_dri_sw_winsys.c), and a
+    /// driver that draws on the CPU then cannot map the buffer for writing.
     pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
-        self.object
-            .fd()
-            .map_err(|_| KmsError::call("export a GBM buffer of", self.card.name(), Errno::last()))
+        let refused = |error| KmsError::io("export a GBM buffer of", self.card.name(), error);
+        let handle = RawResourceHandle::new(self.handle())
+            .ok_or_else(|| KmsError::call("find a GBM buffer on", self.card.name(), Errno::ENOENT))?;
+        self.card
+            .buffer_to_prime_fd(buffer::Handle::from(handle), (libc::O_CLOEXEC | libc::O_RDWR) as u32)
+            .map_err(refused)
+    }
+
+    /// The kernel's handle, which GBM owns. Good on our fd too: GBM has a duplicate of it.
+    fn handle(&self) -> u32 {
+        gem_handle(&self.object)
     }
 
     /// Bytes from one row to the next.
@@ -211,12 +224,9 @@ impl GbmBuffer {
 
     /// A framebuffer over it.
     pub fn framebuffer(&self) -> Result<Framebuffer, KmsError> {
-        // Importing the object's own dma-buf on the fd it was made with yields its own handle, which GBM owns.
-        let handle = drm_ffi::gem::fd_to_handle(self.card.as_fd(), self.dma_buf()?.as_fd())
-            .map_err(|error| KmsError::io("find a GBM buffer on", self.card.name(), error))?
-            .handle;
         let modifier = self.card.takes_modifiers().then_some(0);
-        let pixels = Pixels { handle, first_byte: 0, pitch_bytes: self.pitch_bytes(), modifier };
+        let pixels =
+            Pixels { handle: self.handle(), first_byte: 0, pitch_bytes: self.pitch_bytes(), modifier };
         Framebuffer::new(&self.card, self.object.width(), self.object.height(), self.format, &pixels)
     }
 }

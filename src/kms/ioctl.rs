@@ -254,6 +254,12 @@ pub(crate) fn take_inherited(number: i32) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// The kernel's handle for a GBM buffer, on the fd that GBM was opened with.
+pub(super) fn gem_handle(object: &gbm::BufferObject<()>) -> u32 {
+    // SAFETY: all fields of the union are plain data, and GBM writes all 64 bits (Mesa's gbm_dri.c).
+    unsafe { object.handle().u32_ }
+}
+
 /// Bytes of a card's memory that are mapped into this process, and nobody else's here.
 #[derive(Debug)]
 pub struct Mapping {

@@ -22,6 +22,9 @@ pub struct Capabilities {
     pub modifiers: bool,
 }
 
+/// The modifier of pixels laid out row by row: `DRM_FORMAT_MOD_LINEAR` in `drm_fourcc.h`.
+pub(super) const LINEAR: u64 = 0;
+
 /// A Vulkan device with one queue for graphics.
 pub struct Device {
     pub(super) raw: ash::Device,
@@ -154,6 +157,42 @@ impl Device {
         // SAFETY: the physical device comes from this instance.
         unsafe { self.instance.raw.get_physical_device_format_properties(self.physical, format) }
             .linear_tiling_features
+    }
+
+    /// Whether the device can use images like `info` that lie in dma-bufs, row by row.
+    pub(super) fn imports_dma_bufs(&self, info: &vk::ImageCreateInfo<'_>) -> bool {
+        let mut modifier = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
+            .drm_format_modifier(LINEAR)
+            .sharing_mode(info.sharing_mode);
+        let mut handle = vk::PhysicalDeviceExternalImageFormatInfo::default()
+            .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
+        let mut question = vk::PhysicalDeviceImageFormatInfo2::default()
+            .format(info.format)
+            .ty(info.image_type)
+            .tiling(info.tiling)
+            .usage(info.usage)
+            .flags(info.flags)
+            .push_next(&mut handle);
+        // VUID-VkPhysicalDeviceImageFormatInfo2-tiling-02249: with this tiling and no other.
+        if info.tiling == vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT {
+            question = question.push_next(&mut modifier);
+        }
+        let mut external = vk::ExternalImageFormatProperties::default();
+        let mut answer = vk::ImageFormatProperties2::default().push_next(&mut external);
+        // SAFETY: the physical device comes from this instance and has the extensions of the chained structures.
+        let supported = unsafe {
+            self.instance.raw.get_physical_device_image_format_properties2(
+                self.physical,
+                &question,
+                &mut answer,
+            )
+        };
+        let largest = answer.image_format_properties.max_extent;
+        let features = external.external_memory_properties.external_memory_features;
+        supported.is_ok()
+            && info.extent.width <= largest.width
+            && info.extent.height <= largest.height
+            && features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
     }
 
     /// A memory type among `allowed` (a mask) with all of `wanted`, else any allowed one with all of `needed`.

@@ -4,8 +4,9 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
 use ash::vk;
+use nix::unistd::{Whence, lseek};
 
-use super::device::Device;
+use super::device::{Device, LINEAR};
 use super::error::{Context, VulkanError};
 
 /// A two-dimensional image with one view of all of it.
@@ -213,13 +214,19 @@ impl Image {
             device.memory_fd.as_ref().ok_or_else(|| lacks(device, "VK_EXT_external_memory_dma_buf"))?;
         let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
         let planes = [vk::SubresourceLayout { row_pitch: pitch_bytes.into(), ..Default::default() }];
-        const LINEAR: u64 = 0; // DRM_FORMAT_MOD_LINEAR, drm_fourcc.h
         let mut layout = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default()
             .drm_format_modifier(LINEAR)
             .plane_layouts(&planes);
         let mut info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
         if device.capabilities().modifiers {
-            info = info.tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT).push_next(&mut layout);
+            info = info.tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT);
+        }
+        // VUID-VkImageCreateInfo-pNext-00990 and VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251
+        if !device.imports_dma_bufs(&info) {
+            return Err(lacks(device, "drawing on dma-bufs laid out row by row"));
+        }
+        if device.capabilities().modifiers {
+            info = info.push_next(&mut layout);
         }
         let mut image = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
         if !device.capabilities().modifiers && image.row_pitch() != u64::from(pitch_bytes) {
@@ -234,6 +241,11 @@ impl Image {
                 .during("look at a dma-buf")?;
             (needs, properties.memory_type_bits)
         };
+        // A dma-buf tells its size to who seeks to its end (dma_buf_llseek); not every driver looks (llvmpipe does not).
+        let length = lseek(&fd, 0, Whence::SeekEnd).unwrap_or(0);
+        if needs.size > length as u64 {
+            return Err(lacks(device, "an image layout that fits the display's memory"));
+        }
         let kind = device.memory_type(
             needs.memory_type_bits & importable,
             vk::MemoryPropertyFlags::DEVICE_LOCAL,
