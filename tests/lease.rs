@@ -165,8 +165,6 @@ fn bad_input_is_answered_in_one_clear_sentence() {
         refused(leasehold().arg("serve").env_remove("XDG_RUNTIME_DIR"), 1, "XDG_RUNTIME_DIR is not set");
         refused(leasehold().arg("serve").env("XDG_RUNTIME_DIR", "/etc/passwd"), 1, "not a folder");
         refused(leasehold().args(["serve", "--allow-uid", "nobody-here"]), 1, "nobody-here");
-        refused(leasehold().args(["serve", "--on-end", "black"]), 1, "--on-end black");
-        refused(leasehold().args(["serve", "--watchdog", "100"]), 1, "--watchdog");
         let first = serve(&[]);
         refused(leasehold().arg("serve"), 1, "belongs to another program (leasehold ");
         refused(example("lessee").args(["--connector", "DP-9"]), 3, "it has: Virtual-2");
