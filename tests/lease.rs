@@ -178,8 +178,6 @@ fn bad_input_is_answered_in_one_clear_sentence() {
         );
         std::fs::write("/run/bad.toml", b"\n[[rule]] # \xff\n").unwrap();
         refused(leasehold().args(["serve", "--policy", "/run/bad.toml"]), 1, "line 2 is not UTF-8");
-        refused(leasehold().args(["serve", "--on-end", "black"]), 1, "--on-end black");
-        refused(leasehold().args(["serve", "--watchdog", "100"]), 1, "--watchdog");
         let first = serve(&[]);
         refused(leasehold().arg("serve"), 1, "belongs to another program (leasehold ");
         refused(example("lessee").args(["--connector", "DP-9"]), 3, "it has: Virtual-2");
