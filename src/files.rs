@@ -60,12 +60,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(|source| FileError::Io { operation: "read", path: path.into(), source })
 }
 
-/// Writes a file whole or not at all: beside its place first, then moved there.
+/// Writes a file whole or not at all: beside its place first, then moved there. What is there and no file, a pipe or
+/// `/dev/null` say, is written to as it is.
 pub fn write(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), FileError> {
     let failed = |source| FileError::Io { operation: "write", path: path.into(), source };
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        let mut special = File::options().write(true).open(path).map_err(failed)?;
+        return write(&mut special).and_then(|()| special.flush()).map_err(failed);
+    }
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.part", std::process::id()));
     let beside = PathBuf::from(beside);
@@ -165,4 +170,29 @@ fn write_png(
         writer.write_image_data(bytes).map_err(std::io::Error::other)?;
         writer.finish().map_err(std::io::Error::other)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || {
+                let mut text = String::new();
+                File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
+                text
+            }
+        });
+        write(&pipe, |file| file.write_all(b"whole")).unwrap();
+        assert_eq!(reader.join().unwrap(), "whole");
+        assert!(!pipe.metadata().unwrap().is_file());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
 }

@@ -172,10 +172,11 @@ fn round(fault: Fault, on_end: &str, serve: &Program, card: &Card, times: &mut T
     }
     let offered = serve.event("offered");
     let noticed = Instant::from_ns(ended["at_ns"].as_i64().unwrap());
-    let off_at = off.unwrap();
+    // The watch sees for itself that it goes dark, but it shares a CPU with what dies; the lessor's commit returned then.
+    let off_at = off.unwrap().min(noticed + Span::from_secs_f64(ended["blanked_us"].as_f64().unwrap() / 1e6));
     // Dark before the kernel said anything is none too late.
     let notice = if fault.is_announced() { announced.unwrap_or(off_at) } else { noticed };
-    let (off, offered) = (off.unwrap(), Instant::from_ns(offered["at_ns"].as_i64().unwrap()));
+    let (off, offered) = (off_at, Instant::from_ns(offered["at_ns"].as_i64().unwrap()));
     times.from_strike.push(off - struck);
     times.from_notice.push((off - notice).max(Span::ZERO));
     times.to_offer.push(offered - struck);

@@ -46,6 +46,7 @@ pub struct Darkening {
     without_picture: Option<Request>,
     /// What is shown in place of nothing, where the card wants something.
     black: Option<(DumbBuffer, Framebuffer)>,
+    holds_black: bool,
 }
 
 impl Darkening {
@@ -56,12 +57,23 @@ impl Darkening {
             OnEnd::Off => None,
             OnEnd::Black => Some(pipeline.without_picture(card)?),
         };
-        Ok(Self { pipeline: pipeline.clone(), off, without_picture, black: None })
+        Ok(Self { pipeline: pipeline.clone(), off, without_picture, black: None, holds_black: false })
+    }
+
+    /// What it darkens.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Whether the panel was left on and black, and not turned off since.
+    pub fn holds_black(&self) -> bool {
+        self.holds_black
     }
 
     /// Darkens the panel, and returns when it is dark.
     pub fn darken(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {
         let Some(request) = &mut self.without_picture else { return self.turn_off(card) };
+        self.holds_black = true;
         match commit(card, CommitFlags::AT_VBLANK, request, 0) {
             // amdgpu for one wants a picture on a CRTC that is on.
             Err(error) if error.errno() == Some(Errno::EINVAL) => self.show_black(card),
@@ -71,7 +83,9 @@ impl Darkening {
 
     /// Turns the panel off.
     pub fn turn_off(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {
-        modeset(card, &mut self.off)
+        modeset(card, &mut self.off)?;
+        self.holds_black = false;
+        Ok(())
     }
 
     fn show_black(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {

@@ -247,7 +247,7 @@ impl Service {
     /// black goes with this process.
     pub fn shut_down(&mut self) {
         self.handle(Event::Shutdown, Instant::now());
-        for darkening in self.darkenings.values_mut() {
+        for darkening in self.darkenings.values_mut().filter(|darkening| darkening.holds_black()) {
             if let Err(error) = darkening.turn_off(&self.card) {
                 tracing::warn!("a panel would not go off: {error}");
             }
@@ -272,6 +272,11 @@ impl Service {
             .filter_map(|read| read.inspect_err(|error| tracing::warn!("{error}")).ok())
             .collect();
         let seen = self.survey(&connectors);
+        for pipeline in seen.iter().filter_map(|seen| seen.pipeline.as_ref()) {
+            if let Err(error) = self.prepare_to_darken(pipeline) {
+                tracing::debug!("{error}"); // said aloud should anyone want the connector
+            }
+        }
         self.handle(Event::Seen(seen), noticed);
         Ok(connectors)
     }
@@ -402,14 +407,9 @@ impl Service {
 
     fn lease_out(&mut self, request: RequestId, pipelines: &[Pipeline]) -> Event {
         // A panel that could not be darkened again is not leased in the first place.
-        let on_end = self.terms.on_end;
-        let darkenings = pipelines
-            .iter()
-            .map(|pipeline| Ok((pipeline.connector, Darkening::prepare(&self.card, pipeline, on_end)?)))
-            .collect::<Result<Vec<_>, KmsError>>();
-        match darkenings.and_then(|made| Ok((made, reclaim::lease_out(&self.card, pipelines)?))) {
-            Ok((darkenings, (lessee, fd))) => {
-                self.darkenings.extend(darkenings);
+        let prepared = pipelines.iter().try_for_each(|pipeline| self.prepare_to_darken(pipeline));
+        match prepared.and_then(|()| reclaim::lease_out(&self.card, pipelines)) {
+            Ok((lessee, fd)) => {
                 self.fresh = Some((request, fd));
                 if let Some(watchdog) = &mut self.watchdog {
                     let planes = pipelines.iter().flat_map(Pipeline::planes);
@@ -422,6 +422,16 @@ impl Service {
                 Event::NotCreated { request }
             }
         }
+    }
+
+    /// Done as soon as a connector is on offer, so that a request need not wait for it.
+    fn prepare_to_darken(&mut self, pipeline: &Pipeline) -> Result<(), KmsError> {
+        let known = self.darkenings.get(&pipeline.connector);
+        if !known.is_some_and(|known| known.pipeline() == pipeline) {
+            let darkening = Darkening::prepare(&self.card, pipeline, self.terms.on_end)?;
+            self.darkenings.insert(pipeline.connector, darkening);
+        }
+        Ok(())
     }
 
     fn darken(&mut self, pipeline: &Pipeline) -> Result<(), KmsError> {
