@@ -127,7 +127,7 @@ fn the_panel_scans_out_the_dma_buf_that_vulkan_drew_on() {
         let mut command = demo("2");
         command.args(["--scanout", "dma-buf", "--scene", &scene, "--capture"]).arg(&shown);
         let checksums = Checksums::collect();
-        // TODO: with LEASEHOLD_VALIDATION=1 the layer objects to the capture's copy, as Mesa 25.0 lists no features of
+        // Without LEASEHOLD_VALIDATION: the layer objects to the capture's copy, as Mesa 25.0 lists no features of
         // the linear modifier (VUID-vkCmdCopyImageToBuffer-srcImage-01998).
         let report = report(mesa.drives(&mut command));
         let scanned = checksums.so_far();
