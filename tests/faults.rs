@@ -130,7 +130,11 @@ fn every_fault_ends_in_a_dark_panel_that_is_offered_again() {
                     assert!(worst <= WATCHDOG * 5 / 4, "{fault:?}: dark {} us after it", worst.as_us_f64());
                 } else {
                     let worst = times.from_notice[ROUNDS - 1];
-                    assert!(worst <= PERIOD * 2, "{fault:?}: dark {} us after the notice", worst.as_us_f64());
+                    // A holder that lives has a flip under way, which the kernel lets come on first: one vblank for
+                    // that, one for the black, and what the lessor itself takes.
+                    let vblanks = if fault.is_announced() { 2 } else { 3 };
+                    let bound = PERIOD * vblanks;
+                    assert!(worst <= bound, "{fault:?}: dark {} us after the notice", worst.as_us_f64());
                 }
             }
             std::thread::sleep(std::time::Duration::from_secs(3)); // the orphans' children end
