@@ -66,6 +66,10 @@ impl Fault {
         }
     }
 
+    fn leaves_holder_alive(self) -> bool {
+        matches!(self, Self::Stop | Self::HangUp | Self::Unplug)
+    }
+
     /// Whether the kernel says so itself, in a uevent; else the lessor has to find out.
     fn is_announced(self) -> bool {
         !matches!(self, Self::Stop | Self::HangUp | Self::Orphan)
@@ -132,7 +136,7 @@ fn every_fault_ends_in_a_dark_panel_that_is_offered_again() {
                     let worst = times.from_notice[ROUNDS - 1];
                     // A holder that lives has a flip under way, which the kernel lets come on first: one vblank for
                     // that, one for the black, and what the lessor itself takes.
-                    let vblanks = if fault.is_announced() { 2 } else { 3 };
+                    let vblanks = if fault.leaves_holder_alive() { 3 } else { 2 };
                     let bound = PERIOD * vblanks;
                     assert!(worst <= bound, "{fault:?}: dark {} us after the notice", worst.as_us_f64());
                 }
