@@ -19,7 +19,7 @@ use leasehold::lease::policy::Policy;
 use leasehold::lease::request::seat;
 use leasehold::lease::service::{Service, Terms};
 use leasehold::lease::wire::{LeaseState, Wire};
-use leasehold::time::Instant;
+use leasehold::time::{Instant, Span};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 use serde_json::json;
@@ -103,7 +103,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let socket = ListeningSocket::bind(&arguments.socket).map_err(refused)?;
     let wire = Wire::new::<WindowManager>(display.handle(), card.clone());
     let terms = Terms { policy: Policy::only_user(geteuid()), ..Terms::default() };
-    let leases = Service::start(card, wire, terms, monitor.pipeline.objects())?;
+    let leases = Service::start(card, wire, terms, monitor.pipeline.objects(), None)?;
     let mut manager = WindowManager { leases };
     loop {
         manager.leases.take_reports().iter().for_each(|report| say(&json!(report)));
@@ -113,7 +113,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             display.handle().insert_client(stream, Arc::new(Guest)).map_err(refused)?;
         }
         display.dispatch_clients(&mut manager).map_err(refused)?;
-        manager.leases.dispatch(woken);
+        manager.leases.dispatch(woken, true);
         display.flush_clients().map_err(refused)?;
     }
 }
@@ -123,7 +123,11 @@ fn wait(display: &Display<WindowManager>, socket: &ListeningSocket, leases: &Ser
     let own = [display.as_fd(), socket.as_fd()];
     let fds = own.into_iter().chain(leases.fds());
     let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-    poll(&mut fds, PollTimeout::NONE).map(drop).map_err(refused)
+    // A millisecond more than is left, for poll takes none too few.
+    let left =
+        leases.deadline().map(|deadline| (deadline - Instant::now()).max(Span::ZERO).as_ns() / 1_000_000 + 1);
+    let timeout = left.map_or(PollTimeout::NONE, |ms| PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX));
+    poll(&mut fds, timeout).map(drop).map_err(refused)
 }
 
 fn refused(error: impl std::fmt::Display) -> Failure {

@@ -232,6 +232,7 @@ fn a_client_that_takes_too_much_is_cut_off_and_no_other() {
     inside("a_client_that_takes_too_much_is_cut_off_and_no_other", VIVE, || {
         let serve = serve(&["--offer", "Virtual-1"]);
         let mut good = Client::connect();
+        good.hear(); // so that what was sent to it before is closed
         let fds = serve.open_fds();
 
         let mut binder = Client::connect();
@@ -292,6 +293,7 @@ fn a_client_that_does_not_read_blocks_nobody_and_keeps_no_lease() {
     inside("a_client_that_does_not_read_blocks_nobody_and_keeps_no_lease", VIVE, || {
         let serve = serve(&[]);
         let mut good = Client::connect();
+        good.hear(); // so that what was sent to it before is closed
         let fds = serve.open_fds();
 
         let deaf = Client::connect();
@@ -328,6 +330,7 @@ fn a_client_that_does_not_read_blocks_nobody_and_keeps_no_lease() {
             }
             unread = waiting;
         }
+        good.hear();
         let before = serve.open_fds();
         full.ask(&[&full.heard.connectors[0]]);
         full.pester(0);

@@ -89,7 +89,7 @@ fn what_the_owner_keeps_is_not_offered() {
         let display = Display::<Service>::new().unwrap();
         let wire = Wire::new::<Service>(display.handle(), card.clone());
         let mut service =
-            Service::start(card.clone(), wire, Terms::default(), vec![headset.id.into()]).unwrap();
+            Service::start(card.clone(), wire, Terms::default(), vec![headset.id.into()], None).unwrap();
         let happened = |service: &mut Service| {
             service.take_reports().iter().map(|report| report.event).collect::<Vec<_>>()
         };

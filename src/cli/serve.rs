@@ -1,8 +1,9 @@
 //! `leasehold serve`: owns a card and leases its headsets out.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -15,11 +16,13 @@ use super::Failure;
 use crate::error::Class;
 use crate::files;
 use crate::kms::{Card, KmsError};
+use crate::lease::ledger::Ledger;
 use crate::lease::policy::{Policy, user_named};
 use crate::lease::reclaim;
 use crate::lease::request::seat;
-use crate::lease::server::Server;
+use crate::lease::server::{Ready, Server};
 use crate::lease::service::{Report, Service, Terms};
+use crate::lease::supervisor::{Supervisor, SupervisorError};
 use crate::lease::wire::Wire;
 use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
@@ -68,7 +71,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => first_card()?,
     };
-    let card = Arc::new(seat::own(&path)?);
+    let mut supervisor = Supervisor::from_environment()?;
+    let (card, ledger) = estate(&mut supervisor, &path)?;
     // Before the socket exists, so that no signal comes between the two and leaves the socket behind.
     let signals = ending_signals()?;
     let shared = policy.could_allow_others_than(geteuid());
@@ -83,19 +87,60 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         },
         watchdog: arguments.watchdog.map(|ms| Span::from_ms(ms.into())),
     };
-    let mut service = Service::start(card.clone(), wire, terms, Vec::new())?;
+    let mut service = Service::start(card.clone(), wire, terms, Vec::new(), Some(ledger))?;
     publish(&mut service, arguments.json);
     hurry();
-    while !wait(&server, &service, &signals)? {
-        server.dispatch(&mut service);
+    tell(supervisor.ready());
+    let mut sign_of_life = Instant::now();
+    while let Some(ready) = wait(&server, &service, &signals, supervisor.watchdog_period())? {
+        server.dispatch(&mut service, ready);
         publish(&mut service, arguments.json);
+        if let Some(period) = supervisor.watchdog_period()
+            && Instant::now() >= sign_of_life
+        {
+            tell(supervisor.alive());
+            // Best given twice as often as it is waited for (sd_watchdog_enabled(3)).
+            sign_of_life = Instant::now() + period / 2;
+        }
     }
+    tell(supervisor.stopping());
     service.shut_down();
     publish(&mut service, arguments.json);
+    for name in [CARD, LEDGER] {
+        tell(supervisor.forget(name));
+    }
     if let Err(error) = card.drop_master() {
         tracing::warn!("the card goes back only as it is closed: {error}");
     }
     Ok(())
+}
+
+/// What the supervisor keeps for the next lessor, should this one die: the card, which stays master and lessor of its
+/// lessees, and who those are.
+const CARD: &str = "card";
+const LEDGER: &str = "ledger";
+
+/// The card and the ledger of a lessor that died; else a card of its own and an empty ledger. Both are given to the
+/// supervisor to keep.
+fn estate(supervisor: &mut Supervisor, path: &Path) -> Result<(Arc<Card>, Ledger), Failure> {
+    let mut kept: BTreeMap<String, OwnedFd> = supervisor.stored().into_iter().collect();
+    let inherited = kept.remove(CARD).and_then(|fd| seat::own_again(fd, path));
+    let (card, ledger) = match (inherited, kept.remove(LEDGER)) {
+        (Some(card), Some(ledger)) => return Ok((Arc::new(card), Ledger::kept(ledger))),
+        (Some(card), None) => (card, Ledger::new()?),
+        (None, _) => (seat::own(path)?, Ledger::new()?),
+    };
+    for (name, fd) in [(CARD, card.as_fd()), (LEDGER, ledger.as_fd())] {
+        tell(supervisor.forget(name).and_then(|()| supervisor.store(name, fd)));
+    }
+    Ok((Arc::new(card), ledger))
+}
+
+/// A lessor works without its supervisor, and says that it is alone.
+fn tell(told: Result<(), SupervisorError>) {
+    if let Err(error) = told {
+        tracing::warn!("{error}");
+    }
 }
 
 /// A lessee runs in real time, and so does its death: a lessor of ordinary priority would watch the frozen panel of a
@@ -148,8 +193,13 @@ fn ending_signals() -> Result<SignalFd, Failure> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refused)
 }
 
-/// Waits for something to do; whether that is to end.
-fn wait(server: &Server, service: &Service, signals: &SignalFd) -> Result<bool, Failure> {
+/// Waits for something to do; what there is, or `None` to end.
+fn wait(
+    server: &Server,
+    service: &Service,
+    signals: &SignalFd,
+    watchdog_period: Option<Span>,
+) -> Result<Option<Ready>, Failure> {
     let mut fds: Vec<PollFd<'_>> = server
         .fds()
         .into_iter()
@@ -157,14 +207,21 @@ fn wait(server: &Server, service: &Service, signals: &SignalFd) -> Result<bool, 
         .chain([signals.as_fd()])
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();
-    let timeout = service.deadline().map_or(PollTimeout::NONE, |deadline| {
+    let left = service.deadline().map(|deadline| (deadline - Instant::now()).max(Span::ZERO));
+    let left = left.into_iter().chain(watchdog_period.map(|period| period / 4)).min();
+    let timeout = left.map_or(PollTimeout::NONE, |left| {
         // A millisecond more than is left, for poll takes none too few.
-        let left_ms = (deadline - Instant::now()).max(Span::ZERO).as_ns() / 1_000_000 + 1;
-        PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX)
+        PollTimeout::try_from(left.as_ns() / 1_000_000 + 1).unwrap_or(PollTimeout::MAX)
     });
     match poll(&mut fds, timeout) {
-        Ok(_) => Ok(fds.last().and_then(PollFd::any).unwrap_or(false)),
-        Err(Errno::EINTR) => Ok(false),
+        Ok(_) => {
+            let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+            let [socket, clients, uevents, deaths, signal] = ready[..] else {
+                unreachable!("five were asked")
+            };
+            Ok((!signal).then_some(Ready { socket, clients, service: uevents || deaths }))
+        }
+        Err(Errno::EINTR) => Ok(Some(Ready::default())),
         Err(errno) => Err(Failure::new(Class::Bug, format!("could not wait for events: {}", errno.desc()))),
     }
 }

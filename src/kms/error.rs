@@ -48,7 +48,7 @@ impl KmsError {
         Self::Call { operation, object: object.to_string(), errno }
     }
 
-    pub(super) fn io(operation: &'static str, object: impl std::fmt::Display, error: std::io::Error) -> Self {
+    pub(crate) fn io(operation: &'static str, object: impl std::fmt::Display, error: std::io::Error) -> Self {
         Self::call(operation, object, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
     }
 

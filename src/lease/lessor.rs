@@ -335,6 +335,13 @@ impl Lessor {
         self.leases.iter().flat_map(|lease| &lease.pipelines)
     }
 
+    /// The leases that the kernel has made and not ended.
+    pub fn granted(&self) -> impl Iterator<Item = Adopted> {
+        self.leases.iter().filter_map(|lease| {
+            Some(Adopted { holding: lease.holding(lease.lessee?), pipelines: lease.pipelines.clone() })
+        })
+    }
+
     /// The names of the connectors that these offers are of, where they still stand.
     pub fn connectors(&self, offers: &[OfferId]) -> Vec<String> {
         self.wanted(offers).map(|head| head.name.clone()).collect()

@@ -6,7 +6,10 @@
 //! times [`DEVICES`] stays below that.
 
 use std::ffi::CString;
+use std::os::fd::AsFd;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SetBool;
 use wayland_server::backend::protocol::Interface;
 use wayland_server::backend::{ClientId, ObjectId};
 use wayland_server::{Client, DisplayHandle};
@@ -38,6 +41,24 @@ pub const OBJECTS: usize = 512;
 /// a compositor's sockets are its own). wayland-server then holds 4096 bytes more, as libwayland does. A message that
 /// fits in neither ends the client; nothing ever waits for it. Unsent fds go with the client's connection.
 pub const UNREAD_BYTES: usize = 32 << 10;
+
+/// `SO_PASSRIGHTS`, Linux 6.16 and newer (net/core/sock.c): whether fds can be sent to a socket's owner. No request that a
+/// [`Server`](super::server::Server) knows carries one; those that nobody asked for would stay open for as long as their
+/// client stays, until the table of fds is full.
+const SO_PASSRIGHTS: i32 = 83;
+
+/// The option, which nix does not know yet.
+#[derive(Clone, Copy, Debug)]
+struct PassRights;
+
+nix::setsockopt_impl!(PassRights, libc::SOL_SOCKET, SO_PASSRIGHTS, bool, SetBool);
+
+/// Has the kernel refuse fds that are sent to this socket, or to those accepted from it.
+pub(super) fn refuse_fds(socket: impl AsFd) {
+    if let Err(errno) = setsockopt(&socket, PassRights, &false) {
+        tracing::debug!("clients can send fds that nobody asked for: {}", errno.desc());
+    }
+}
 
 /// The errors that any client can be ended with (`wl_display.error`, wayland.xml).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

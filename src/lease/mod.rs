@@ -7,11 +7,13 @@
 
 pub mod deaths;
 pub mod identity;
+pub mod ledger;
 pub mod lessor;
 pub mod limits;
 pub mod policy;
 pub mod process;
 pub mod reclaim;
+pub mod report;
 pub mod request;
 pub mod server;
 pub mod service;

@@ -4,8 +4,13 @@
 //! (`do_exit`, kernel/exit.c), so when a connection breaks, `/proc/PID/stat` still knows how the process ended. A
 //! parent that reaps at once may win that race; then there is no knowing.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use serde::{Deserialize, Serialize};
+
 /// A process, told apart from a later one with the same number by when it started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
@@ -39,6 +44,34 @@ impl Process {
             _ => Fate::Gone,
         }
     }
+
+    /// A window on it that costs one system call a look; `None` if it is gone.
+    pub fn window(&self) -> Option<Window> {
+        let file = File::open(format!("/proc/{}/stat", self.pid)).ok()?;
+        let window = Window { file };
+        window.stat().filter(|stat| Some(stat.started_ticks) == self.started_ticks).map(|_| window)
+    }
+}
+
+/// An open `/proc/PID/stat`, which stays this process's whoever gets its number next.
+#[derive(Debug)]
+pub struct Window {
+    file: File,
+}
+
+impl Window {
+    /// Whether the process was killed, or is writing its core: it will never draw again, though the kernel may take
+    /// long to clear its memory away and closes its files only then (`do_exit`, kernel/exit.c: `exit_mm` comes before
+    /// `exit_files`). Whether it exits in order cannot be told as early: its first thread may go and leave others.
+    pub fn is_dying(&self) -> bool {
+        self.stat().is_some_and(|stat| stat.is_dying())
+    }
+
+    fn stat(&self) -> Option<Stat> {
+        let mut text = [0; 1024]; // 52 numbers and a name of 16 bytes
+        let length = self.file.read_at(&mut text, 0).ok()?;
+        Stat::parse(std::str::from_utf8(&text[..length]).ok()?)
+    }
 }
 
 /// The fields of `/proc/PID/stat` that matter (proc_pid_stat(5)).
@@ -52,6 +85,7 @@ struct Stat {
 }
 
 const EXITING: u32 = 0x4; // PF_EXITING, linux/sched.h
+const DUMPING_CORE: u32 = 0x200; // PF_DUMPCORE
 
 impl Stat {
     fn read(pid: u32) -> Option<Self> {
@@ -70,6 +104,10 @@ impl Stat {
         })
     }
 
+    fn is_dying(&self) -> bool {
+        self.flags & DUMPING_CORE != 0 || self.fate() == Fate::Crashed
+    }
+
     fn fate(&self) -> Fate {
         let ended = matches!(self.state, 'Z' | 'X') || self.flags & EXITING != 0;
         match (ended, self.exit_code) {
@@ -83,7 +121,7 @@ impl Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     fn fate_of(command: &str) -> Fate {
         let mut child = Command::new("sh").args(["-c", command]).spawn().unwrap();
@@ -103,6 +141,27 @@ mod tests {
         assert_eq!(fate_of("exit 0"), Fate::Exited);
         assert_eq!(fate_of("exit 3"), Fate::Crashed);
         assert_eq!(fate_of("kill -9 $$"), Fate::Crashed);
+    }
+
+    #[test]
+    fn a_window_shows_a_kill_and_no_orderly_exit() {
+        for (signal, dying) in [("kill -9 $$", true), ("exit 0", false)] {
+            let mut child = Command::new("sh")
+                .args(["-c", &format!("read line; {signal}")])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let window = Process::of(child.id()).window().unwrap();
+            assert!(!window.is_dying());
+            drop(child.stdin.take());
+            while Process::of(child.id()).fate() == Fate::Alive {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert_eq!(window.is_dying(), dying, "{signal}");
+            child.wait().unwrap();
+            assert!(!window.is_dying(), "there is nothing to see of one that is gone");
+        }
+        assert!(Process { pid: std::process::id(), started_ticks: Some(1) }.window().is_none());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A Wayland socket for leases and nothing else: what `leasehold serve` listens on. A compositor has a display of its
 //! own, and needs the [wire](super::wire) alone.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +49,19 @@ pub struct Server {
     socket: ListeningSocket,
     display: Display<Service>,
     clients: Vec<Client>,
+    /// Closed to make room for a newcomer where there is none, so that it can be turned away.
+    spare: Option<OwnedFd>,
+}
+
+/// What can be read. All false is as well: then what has waited is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// The first of the [server's fds](Server::fds).
+    pub socket: bool,
+    /// The second of them.
+    pub clients: bool,
+    /// Any of the [service's](Service::fds).
+    pub service: bool,
 }
 
 /// What a client is known by here.
@@ -64,9 +78,11 @@ impl Server {
     /// who connects is asked of the kernel either way.
     pub fn bind(name: &str, shared: bool) -> Result<Self, SocketError> {
         let socket = listen(name, shared)?;
+        limits::refuse_fds(&socket);
         let display = Display::new()
             .map_err(|error| SocketError::Bind { name: name.into(), cause: error.to_string() })?;
-        Ok(Self { socket, display, clients: Vec::new() })
+        let spare = socket.as_fd().try_clone_to_owned().ok();
+        Ok(Self { socket, display, clients: Vec::new(), spare })
     }
 
     /// The display that the socket's clients are on: what to make the service's [wire](Wire) for.
@@ -74,26 +90,58 @@ impl Server {
         self.display.handle()
     }
 
-    /// What to poll for reading; any of them calls for [`dispatch`](Self::dispatch).
+    /// What to poll for reading: where newcomers knock, and where clients speak.
     pub fn fds(&self) -> [BorrowedFd<'_>; 2] {
         [self.socket.as_fd(), self.display.as_fd()]
     }
 
     /// Reads what clients sent, takes in new ones, and has the service act on it, without waiting.
-    pub fn dispatch(&mut self, service: &mut Service) {
+    pub fn dispatch(&mut self, service: &mut Service, ready: Ready) {
         let noticed = Instant::now();
-        if let Err(error) = self.display.dispatch_clients(service) {
-            tracing::error!(%error, "could not read from the Wayland clients");
+        if ready.clients {
+            self.listen_to_clients(service);
         }
         // After those who left, so that their places are free.
-        self.admit_all();
+        if ready.socket {
+            self.admit_all();
+        }
+        service.dispatch(noticed, ready.service);
+        // Some may have been cut off on the way, or could take no more.
+        while self.take_away_the_dead(service) {
+            service.dispatch(noticed, false);
+        }
+    }
+
+    fn listen_to_clients(&mut self, service: &mut Service) {
+        let heard = catch_unwind(AssertUnwindSafe(|| match &self.clients[..] {
+            // To ask which of them spoke takes longer than to listen to the only one.
+            [client] => drop(self.display.backend().dispatch_single_client(service, client.id())),
+            _ => {
+                if let Err(error) = self.display.dispatch_clients(service) {
+                    tracing::error!(%error, "could not read from the Wayland clients");
+                }
+            }
+        }));
+        if heard.is_err() {
+            self.start_over(service);
+        }
         for client in &self.clients {
             limits::enforce(&self.display.handle(), client, None, limits::OBJECTS);
         }
-        service.dispatch(noticed);
-        // Some may have been cut off on the way, or could take no more.
-        while self.take_away_the_dead(service) {
-            service.dispatch(noticed);
+    }
+
+    /// Drops all clients and their display, and serves on. wayland-backend 0.3.17 panics on a `wl_registry.bind` whose
+    /// interface has no name, and its display is of no use after that; leases outlive their connections.
+    fn start_over(&mut self, service: &mut Service) {
+        tracing::error!("a Wayland client sent what could not be read: all clients are dropped");
+        self.clients.clear();
+        match Display::new() {
+            Ok(display) => {
+                let wire = service.wire_mut().anew::<Service>(display.handle());
+                service.replace_wire(wire);
+                self.display = display;
+            }
+            Err(error) => tracing::error!(%error, "could not serve Wayland clients any longer"),
         }
     }
 
@@ -106,10 +154,18 @@ impl Server {
                 Ok(Some(Err(error))) => tracing::warn!(%error, "could not take in a Wayland client"),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a Wayland client");
+                    self.turn_away();
                     break;
                 }
             }
         }
+    }
+
+    /// Turns a newcomer away for whom there is no fd left. While it waited, the socket could be read for ever.
+    fn turn_away(&mut self) {
+        drop(self.spare.take());
+        drop(self.socket.accept());
+        self.spare = self.socket.as_fd().try_clone_to_owned().ok();
     }
 
     fn admit(&mut self, stream: UnixStream) -> std::io::Result<()> {

@@ -7,15 +7,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::deaths::Deaths;
+use super::identity::Identity;
+use super::ledger::{Entry, Ledger};
 use super::lessor::{
-    Action, Cause, Denial, Event, Holding, Lessor, Offer, Pause, RequestId, Seen, Withdrawal,
+    Action, Adopted, Cause, ClientId, Denial, Event, Holding, Lessor, Offer, Pause, RequestId, Seen,
+    Withdrawal,
 };
 use super::policy::{Policy, Verdict};
 use super::process::Fate;
 use super::reclaim::{self, Darkening, OnEnd};
+pub use super::report::{Happening, Report};
 use super::watchdog::Watchdog;
 use super::wire::{Incoming, Peer, Wire};
 use crate::kms::ids::ObjectId;
@@ -37,61 +39,6 @@ pub struct Terms {
     pub watchdog: Option<Span>,
 }
 
-/// What a report is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Happening {
-    /// Clients can ask.
-    Ready,
-    /// A connector is on offer.
-    Offered,
-    /// A request was refused.
-    Denied,
-    /// A lease was handed over.
-    Granted,
-    /// A lease is over and its panel dark.
-    Ended,
-    /// An offer was taken back.
-    Withdrawn,
-    /// Another session has the card.
-    Paused,
-    /// The card is back.
-    Resumed,
-}
-
-/// Something that happened, as `leasehold serve --json` prints it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// What.
-    pub event: Happening,
-    /// To which connector; a lease on two connectors makes two reports.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connector: Option<String>,
-    /// The kernel's number for the lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lessee: Option<u32>,
-    /// The client's process.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
-    /// The user the client ran as.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uid: Option<u32>,
-    /// One word for why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
-    /// Why a request was refused, in a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// From noticing a lease's end until the kernel had ended it, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revoked_us: Option<f64>,
-    /// From noticing a lease's end until its panel was off or black, in microseconds; missing where it would not go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blanked_us: Option<f64>,
-    /// When it happened or, for an end, was noticed: nanoseconds of `CLOCK_MONOTONIC`.
-    pub at_ns: i64,
-}
-
 /// A card whose headsets are for lease.
 #[derive(Debug)]
 pub struct Service {
@@ -106,10 +53,14 @@ pub struct Service {
     holders: BTreeMap<RequestId, Peer>,
     /// A lease's fd between its making and its handing over.
     fresh: Option<(RequestId, OwnedFd)>,
+    /// Leases that were handed over a moment ago, with chores still to be done.
+    just_granted: Vec<RequestId>,
     /// How to darken the panels that are or were leased.
     darkenings: BTreeMap<ConnectorId, Darkening>,
     watchdog: Option<Watchdog>,
     deaths: Deaths,
+    /// Where the leases are written down that are out.
+    ledger: Option<Ledger>,
     reports: Vec<Report>,
 }
 
@@ -129,7 +80,17 @@ impl Service {
     /// Starts leasing out the headsets of `card`, of which this process must be master, through a `wire` that was made
     /// for it. The connectors, CRTCs and planes in `kept` are the caller's own and in no lease; nor are those that drive
     /// a monitor whenever the card is looked at.
-    pub fn start(card: Arc<Card>, wire: Wire, terms: Terms, kept: Vec<ObjectId>) -> Result<Self, KmsError> {
+    ///
+    /// With a `ledger`, a lessor that died can be followed by another: keep copies of the card's fd and of the ledger's
+    /// where they outlive this process (see [`supervisor`](super::supervisor)), and start the next one with both. Its
+    /// lessees then keep their leases. Whatever else was leased from the card, and nobody wrote down, ends.
+    pub fn start(
+        card: Arc<Card>,
+        wire: Wire,
+        terms: Terms,
+        kept: Vec<ObjectId>,
+        ledger: Option<Ledger>,
+    ) -> Result<Self, KmsError> {
         let uevents = UeventSocket::open()?;
         let watchdog = terms.watchdog.map(Watchdog::new);
         let mut service = Self {
@@ -140,14 +101,18 @@ impl Service {
             kept,
             watchdog,
             deaths: Deaths::new()?,
+            ledger,
             lessor: Lessor::new(),
             holders: BTreeMap::new(),
             fresh: None,
+            just_granted: Vec::new(),
             darkenings: BTreeMap::new(),
             reports: Vec::new(),
         };
         service.reports.push(Report::new(Happening::Ready, Instant::now()));
+        service.adopt()?;
         let connectors = service.look()?;
+        service.darken_what_was_left(&connectors);
         service.warn_of_unknown_names(&connectors);
         service.wire.flush();
         Ok(service)
@@ -156,6 +121,12 @@ impl Service {
     /// The wire that clients' requests go to.
     pub fn wire_mut(&mut self) -> &mut Wire {
         &mut self.wire
+    }
+
+    /// Goes on with another wire, on which nobody is yet. Who holds a lease keeps it.
+    pub(super) fn replace_wire(&mut self, wire: Wire) {
+        self.wire = wire;
+        self.wire.offer(&self.lessor.offers());
     }
 
     /// What the caller keeps for itself from here on, in place of what it kept before. What is leased stays leased.
@@ -171,16 +142,22 @@ impl Service {
         [self.uevents.as_fd(), self.deaths.as_fd()]
     }
 
-    /// When [`dispatch`](Self::dispatch) is called for even if nothing is to be read.
+    /// When [`dispatch`](Self::dispatch) is called for even if nothing is to be read: a time to come, or one that is
+    /// past where something waits to be done.
     pub fn deadline(&self) -> Option<Instant> {
-        self.watchdog.as_ref().and_then(Watchdog::next_look)
+        let looks = [self.watchdog.as_ref().and_then(Watchdog::next_look), self.deaths.next_look()];
+        match self.just_granted[..] {
+            [] => looks.into_iter().flatten().min(),
+            _ => Some(Instant::default()),
+        }
     }
 
     /// Does all there is to do now, without waiting for more. The display's clients must have been dispatched before;
-    /// `noticed` is when the caller woke to do so.
-    pub fn dispatch(&mut self, noticed: Instant) {
+    /// `noticed` is when the caller woke to do so, and `readable` whether one of the [`fds`](Self::fds) may be read.
+    pub fn dispatch(&mut self, noticed: Instant, readable: bool) {
+        self.do_chores();
         let (mut lease_ended, mut replugged) = (false, false);
-        while let Some(uevent) = self.uevents.next() {
+        while let Some(uevent) = readable.then(|| self.uevents.next()).flatten() {
             match uevent {
                 Uevent::Lease => lease_ended = true,
                 Uevent::Hotplug => replugged = true,
@@ -191,7 +168,11 @@ impl Service {
             let event = self.take_in(incoming);
             self.handle(event, noticed);
         }
-        for request in self.deaths.take() {
+        let mut dead = self.deaths.look(noticed);
+        if readable {
+            dead.extend(self.deaths.take());
+        }
+        for request in dead {
             if let Some(peer) = self.holders.get(&request) {
                 self.handle(Event::HungUp { client: peer.client }, noticed);
             }
@@ -234,6 +215,68 @@ impl Service {
         self.wire.flush();
     }
 
+    /// Takes over the leases that an earlier lessor wrote down, and ends all others: who holds those, and what, cannot
+    /// be known.
+    fn adopt(&mut self) -> Result<(), KmsError> {
+        let lessees = self.card.lessees()?;
+        let entries = self.ledger.as_ref().map(Ledger::read).unwrap_or_default();
+        for &stranger in lessees.iter().filter(|&&lessee| entries.iter().all(|entry| entry.lessee != lessee))
+        {
+            reclaim::revoke(&self.card, stranger)?;
+        }
+        let noticed = Instant::now();
+        let entries = entries.into_iter().filter(|entry| lessees.contains(&entry.lessee));
+        let found: Vec<Adopted> =
+            entries.zip(0..).map(|(entry, number)| self.adopted(entry, number)).collect();
+        let holdings: Vec<Holding> = found.iter().map(|found| found.holding.clone()).collect();
+        self.handle(Event::Adopted(found), noticed);
+        for holding in &holdings {
+            let who = self.holders.get(&holding.request);
+            let granted =
+                Report { reason: Some("adopted"), ..Report::now(Happening::Granted).of(holding).by(who) };
+            self.report(&holding.connectors, &granted);
+        }
+        // Some died while nobody looked.
+        for holding in &holdings {
+            let holder = self.holders.get(&holding.request).map(|peer| peer.identity.process);
+            if holder.is_some_and(|process| process.fate() != Fate::Alive) {
+                self.handle(Event::HungUp { client: holding.client }, noticed);
+            }
+        }
+        Ok(())
+    }
+
+    /// A lease that was written down, with its holder watched from here on. Its client and request are numbered from the
+    /// far end, where the wire will never come.
+    fn adopted(&mut self, entry: Entry, number: u64) -> Adopted {
+        let (request, client) = (RequestId(u64::MAX - number), ClientId(u64::MAX - number));
+        let identity =
+            Identity { process: entry.process, ..Identity::new(entry.process.pid, entry.uid, entry.gid) };
+        self.deaths.watch(request, &entry.process);
+        self.holders.insert(request, Peer { client, identity: Arc::new(identity) });
+        let (connectors, pipelines): (Vec<String>, Vec<Pipeline>) = entry.pipelines.into_iter().unzip();
+        for pipeline in &pipelines {
+            if let Err(error) = self.prepare_to_darken(pipeline) {
+                tracing::warn!("an adopted lease's panel could not be darkened: {error}");
+            }
+        }
+        self.watch_picture(request, &pipelines);
+        Adopted { holding: Holding { request, client, lessee: entry.lessee, connectors }, pipelines }
+    }
+
+    /// Darkens headsets that are lit and not leased: an earlier lessor died before it could, and its lessee did too.
+    fn darken_what_was_left(&mut self, connectors: &[Connector]) {
+        let lit = connectors.iter().filter(|connector| connector.non_desktop && connector.crtc.is_some());
+        let offers = self.lessor.offers();
+        let left = lit.filter(|connector| offers.iter().any(|offer| offer.connector == connector.id));
+        for connector in left {
+            let darkening = self.darkenings.get_mut(&connector.id);
+            if let Some(Err(error)) = darkening.map(|darkening| darkening.darken(&self.card)) {
+                tracing::warn!("{} was left lit and would not go dark: {error}", connector.name);
+            }
+        }
+    }
+
     /// Ends leases whose panels have stood still for too long.
     fn look_after_the_living(&mut self, noticed: Instant) {
         let Some(watchdog) = &mut self.watchdog else { return };
@@ -255,9 +298,10 @@ impl Service {
         self.wire.flush();
     }
 
-    /// What has happened since this was last asked.
+    /// What has happened since this was last asked. Nothing yet while a client may be waiting to run: to write a report
+    /// down takes longer than to grant a lease.
     pub fn take_reports(&mut self) -> Vec<Report> {
-        std::mem::take(&mut self.reports)
+        if self.just_granted.is_empty() { std::mem::take(&mut self.reports) } else { Vec::new() }
     }
 
     /// Probes all connectors and tells the lessor.
@@ -366,16 +410,17 @@ impl Service {
         match action {
             Action::Offer(offers) => {
                 self.wire.offer(&offers);
-                self.report_offers(Happening::Offered, &offers, None);
+                self.report_offers(&offers, &Report::now(Happening::Offered));
             }
             Action::Withdraw(offers, why) => {
                 self.wire.withdraw(&offers);
-                self.report_offers(Happening::Withdrawn, &offers, Some(why.word()));
+                let withdrawn = Report::new(Happening::Withdrawn, ending.noticed);
+                self.report_offers(&offers, &Report { reason: Some(why.word()), ..withdrawn });
             }
             Action::CreateLease { request, pipelines } => {
                 return Some(self.lease_out(request, &pipelines));
             }
-            Action::Grant(holding) => self.grant(&holding),
+            Action::Grant(holding) => self.grant(&holding, ending.noticed),
             Action::Deny { request, connectors, reason, .. } => {
                 self.wire.finish(request);
                 let who = self.holders.remove(&request);
@@ -411,16 +456,19 @@ impl Service {
         match prepared.and_then(|()| reclaim::lease_out(&self.card, pipelines)) {
             Ok((lessee, fd)) => {
                 self.fresh = Some((request, fd));
-                if let Some(watchdog) = &mut self.watchdog {
-                    let planes = pipelines.iter().flat_map(Pipeline::planes);
-                    watchdog.watch(request, planes, Instant::now());
-                }
+                self.watch_picture(request, pipelines);
                 Event::Created { request, lessee }
             }
             Err(error) => {
                 tracing::warn!("a request was refused: {error}");
                 Event::NotCreated { request }
             }
+        }
+    }
+
+    fn watch_picture(&mut self, request: RequestId, pipelines: &[Pipeline]) {
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.watch(request, pipelines.iter().flat_map(Pipeline::planes), Instant::now());
         }
     }
 
@@ -441,7 +489,7 @@ impl Service {
         }
     }
 
-    fn grant(&mut self, holding: &Holding) {
+    fn grant(&mut self, holding: &Holding, noticed: Instant) {
         if let Some((request, fd)) = self.fresh.take()
             && request == holding.request
         {
@@ -450,16 +498,47 @@ impl Service {
         // Sent at once: an fd waiting here would keep the lease alive after its holder's death.
         self.wire.flush();
         let who = self.holders.get(&holding.request);
-        if let Some(peer) = who {
-            self.deaths.watch(holding.request, &peer.identity.process);
-        }
-        let granted = Report::now(Happening::Granted).of(holding).by(who);
+        let granted = Report::new(Happening::Granted, noticed).of(holding).by(who);
         self.report(&holding.connectors, &granted);
+        self.just_granted.push(holding.request);
+    }
+
+    /// What a grant leaves to be done once its client has the fd and had a moment to run: a lessor in real time keeps
+    /// the whole CPU from it.
+    fn do_chores(&mut self) {
+        if self.just_granted.is_empty() {
+            return;
+        }
+        for request in std::mem::take(&mut self.just_granted) {
+            if let Some(peer) = self.holders.get(&request) {
+                self.deaths.watch(request, &peer.identity.process);
+            }
+        }
+        self.write_down();
+    }
+
+    /// Has the ledger say what is out now.
+    fn write_down(&self) {
+        let Some(ledger) = &self.ledger else { return };
+        let entries = self.lessor.granted().filter_map(|Adopted { holding, pipelines }| {
+            let who = &self.holders.get(&holding.request)?.identity;
+            Some(Entry {
+                lessee: holding.lessee,
+                process: who.process,
+                uid: who.uid,
+                gid: who.gid,
+                pipelines: holding.connectors.into_iter().zip(pipelines).collect(),
+            })
+        });
+        if let Err(error) = ledger.write(&entries.collect::<Vec<_>>()) {
+            tracing::warn!("{error}");
+        }
     }
 
     fn ended(&mut self, holding: &Holding, cause: Cause, ending: &mut Ending) {
         let who = self.holders.remove(&holding.request);
         self.deaths.forget(holding.request);
+        self.just_granted.retain(|&request| request != holding.request);
         if let Some(watchdog) = &mut self.watchdog {
             watchdog.forget(holding.request);
         }
@@ -472,6 +551,7 @@ impl Service {
         };
         self.report(&holding.connectors, &ended.of(holding).by(who.as_ref()));
         ending.dark = Some(ending.noticed);
+        self.write_down();
     }
 
     /// Why a request is refused, in a sentence.
@@ -483,9 +563,9 @@ impl Service {
         }
     }
 
-    fn report_offers(&mut self, event: Happening, offers: &[Offer], reason: Option<&'static str>) {
+    fn report_offers(&mut self, offers: &[Offer], report: &Report) {
         let names: Vec<String> = offers.iter().map(|offer| offer.name.clone()).collect();
-        self.report(&names, &Report { reason, ..Report::now(event) });
+        self.report(&names, report);
     }
 
     /// One report for each connector, or one without where none is known.
@@ -495,59 +575,6 @@ impl Service {
         }
         let named = connectors.iter().map(|name| Report { connector: Some(name.clone()), ..report.clone() });
         self.reports.extend(named);
-    }
-}
-
-impl Report {
-    fn new(event: Happening, at: Instant) -> Self {
-        Self {
-            event,
-            connector: None,
-            lessee: None,
-            pid: None,
-            uid: None,
-            reason: None,
-            why: None,
-            revoked_us: None,
-            blanked_us: None,
-            at_ns: at.as_ns(),
-        }
-    }
-
-    fn now(event: Happening) -> Self {
-        Self::new(event, Instant::now())
-    }
-
-    fn of(self, holding: &Holding) -> Self {
-        Self { lessee: Some(holding.lessee.raw()), ..self }
-    }
-
-    fn by(self, who: Option<&Peer>) -> Self {
-        let who = who.map(|peer| &peer.identity);
-        Self { pid: who.map(|who| who.process.pid), uid: who.map(|who| who.uid.as_raw()), ..self }
-    }
-}
-
-impl std::fmt::Display for Report {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let connector = self.connector.as_deref().unwrap_or("leasehold");
-        write!(formatter, "{connector}: {}", format!("{:?}", self.event).to_lowercase())?;
-        if let Some(lessee) = self.lessee {
-            write!(formatter, ", lessee {lessee}")?;
-        }
-        if let (Some(pid), Some(uid)) = (self.pid, self.uid) {
-            write!(formatter, ", process {pid} of user {uid}")?;
-        }
-        if let Some(reason) = self.reason {
-            write!(formatter, " ({reason})")?;
-        }
-        if let Some(why) = &self.why {
-            write!(formatter, ": {why}")?;
-        }
-        match self.blanked_us {
-            Some(us) => write!(formatter, ", panel dark after {:.1} ms", us / 1e3),
-            None => Ok(()),
-        }
     }
 }
 

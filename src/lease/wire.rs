@@ -168,6 +168,12 @@ impl Wire {
         }
     }
 
+    /// Another on a display of its own, for a time when this one's clients are gone. What it numbers is numbered on.
+    pub(super) fn anew<D: LeaseState>(&self, display: DisplayHandle) -> Self {
+        let (clients_seen, requests_made) = (self.clients_seen, self.requests_made);
+        Self { clients_seen, requests_made, ..Self::new::<D>(display, self.card.clone()) }
+    }
+
     /// What clients did since this was last asked.
     pub fn take_incoming(&mut self) -> Vec<Incoming> {
         std::mem::take(&mut self.incoming)

@@ -116,6 +116,8 @@ impl Babbler {
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
         match sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None) {
             Ok(length) => length == bytes.len(),
+            // The kernel takes no fds for one who refuses them, nor what came with them.
+            Err(Errno::EPERM) if !fds.is_empty() => self.send(bytes, 0),
             Err(errno) => errno == Errno::EAGAIN,
         }
     }

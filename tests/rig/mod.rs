@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses another part")]
 
 pub mod desktop;
+pub mod supervisor;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! The headset of a card that nobody else drives: this process becomes its master and takes the pipeline itself.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,22 @@ pub fn own(card: &Path) -> Result<Card, RequestError> {
     }
     owned.enable_atomic()?;
     Ok(owned)
+}
+
+/// Takes over the fd of a card that somebody kept, if it still is its master and is the card at `path`.
+pub fn own_again(fd: OwnedFd, path: &Path) -> Option<Card> {
+    let kept = Card::from_fd(fd, path.display().to_string()).ok()?;
+    let same = Card::open(path).and_then(|now| Ok(now.device_number()? == kept.device_number()?));
+    let usable = same.unwrap_or(false)
+        && (kept.is_master() || kept.become_master().is_ok())
+        && kept.enable_atomic().is_ok();
+    if !usable {
+        tracing::warn!(
+            "the card that was kept for this lessor is not {}, or not ours any more",
+            path.display()
+        );
+    }
+    usable.then_some(kept)
 }
 
 /// Opens `card` to look and not to touch: where that brings mastership, it is given back at once. Also tells whether it
