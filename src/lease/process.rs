@@ -64,7 +64,7 @@ impl Window {
     /// long to clear its memory away and closes its files only then (`do_exit`, kernel/exit.c: `exit_mm` comes before
     /// `exit_files`). Whether it exits in order cannot be told as early: its first thread may go and leave others.
     pub fn is_dying(&self) -> bool {
-        self.stat().is_some_and(|stat| stat.is_dying())
+        self.stat().is_some_and(|stat| stat.fate() == Fate::Crashed)
     }
 
     fn stat(&self) -> Option<Stat> {
@@ -104,13 +104,10 @@ impl Stat {
         })
     }
 
-    fn is_dying(&self) -> bool {
-        self.flags & DUMPING_CORE != 0 || self.fate() == Fate::Crashed
-    }
-
     fn fate(&self) -> Fate {
         let ended = matches!(self.state, 'Z' | 'X') || self.flags & EXITING != 0;
         match (ended, self.exit_code) {
+            _ if self.flags & DUMPING_CORE != 0 => Fate::Crashed,
             (false, _) => Fate::Alive,
             (true, 0) => Fate::Exited,
             (true, _) => Fate::Crashed,
