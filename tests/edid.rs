@@ -66,7 +66,9 @@ fn made_up_edids_are_read_as_edid_decode_reads_them() {
 #[test]
 fn made_up_edids_say_what_they_were_made_to_say() {
     let twins: Vec<Edid> = twins::all().iter().map(|(name, bytes)| Edid::parse(bytes).expect(name)).collect();
-    let [vive, mixed_reality, index, pro_2, playstation, rift] = &twins[..] else { panic!("{twins:?}") };
+    let [vive, mixed_reality, index, pro_2, playstation, rift, television] = &twins[..] else {
+        panic!("{twins:?}")
+    };
     assert_eq!((vive.vendor.as_str(), vive.product, vive.is_headset()), ("XAA", 0x1001, false));
     assert_eq!((vive.modes.len(), vive.modes[0].from), (1, TimingSource::Dtd));
     near(vive.modes[0].hz(), 297e6 / (2266.0 * 1464.0));
@@ -82,6 +84,7 @@ fn made_up_edids_say_what_they_were_made_to_say() {
     assert_eq!(pro_2.modes[2].hz(), 60.0);
     assert_eq!(playstation.standard_modes.len(), 17 + 2 + 8 + 1 + 2);
     assert_eq!((rift.serial.as_deref(), rift.modes.len()), (Some("H1DEM0000"), 2));
+    assert_eq!(television.standard_modes.len(), 127 + 27);
 }
 
 fn near(found: f64, expected: f64) {

@@ -50,7 +50,8 @@ impl EdidCache {
     }
 
     /// Looks at all connectors of this machine, as far as the kernel shows them without a card's being opened, and
-    /// remembers headsets; what to tell about those that do not answer, a sentence each.
+    /// remembers headsets; what to tell about those that do not answer, a sentence each. A headset that answers on
+    /// another connector has only moved.
     pub fn look_around(&self) -> Vec<String> {
         self.look_at(Path::new(CONNECTORS))
     }
@@ -59,12 +60,22 @@ impl EdidCache {
         let mut folders: Vec<PathBuf> =
             std::fs::read_dir(connectors).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         folders.sort();
-        let occupants = folders.iter().filter_map(|folder| {
-            let (card, connector) = folder.file_name()?.to_str()?.split_once('-')?;
-            let edid = std::fs::read(folder.join("edid")).ok()?;
-            self.identify(card, connector, &edid, false).silence(connector)
+        let occupants: Vec<(&str, Occupant)> = folders
+            .iter()
+            .filter_map(|folder| {
+                let (card, connector) = folder.file_name()?.to_str()?.split_once('-')?;
+                let edid = std::fs::read(folder.join("edid")).ok()?;
+                Some((connector, self.identify(card, connector, &edid, false)))
+            })
+            .collect();
+        let elsewhere = |memory: &Memory| {
+            occupants.iter().any(|(_, other)| matches!(other, Occupant::Headset(edid) if memory.is_of(edid)))
+        };
+        let silent = occupants.iter().filter_map(|(connector, occupant)| match occupant {
+            Occupant::Silent(Some(memory)) if !elsewhere(memory) => Some(memory.sentence(connector)),
+            _ => None,
         });
-        occupants.collect()
+        silent.collect()
     }
 
     fn remember(&self, path: &Path, edid: &[u8]) -> Result<(), FileError> {
@@ -185,6 +196,8 @@ mod tests {
         show("card0-DP-1", &[]);
         let told = cache.look_at(kernel.path());
         assert!(matches!(&told[..], [one] if one.starts_with("HDMI-A-1: EDID does not answer")), "{told:?}");
+        show("card1-DP-3", &edid(VIVE));
+        assert_eq!(cache.look_at(kernel.path()), Vec::<String>::new(), "it has moved");
         assert_eq!(cache.look_at(&kernel.path().join("missing")), Vec::<String>::new());
     }
 

@@ -47,6 +47,12 @@ impl Memory {
         Ok(Self { edid: Edid::parse(bytes)?, at })
     }
 
+    /// Whether this is that very headset, on whatever connector.
+    pub fn is_of(&self, edid: &Edid) -> bool {
+        let identity = |edid: &Edid| (edid.vendor.clone(), edid.product, edid.serial.clone());
+        identity(&self.edid) == identity(edid)
+    }
+
     /// For people, with what to do about it.
     pub fn sentence(&self, connector: &str) -> String {
         format!(

@@ -11,6 +11,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("a Vive Pro 2's: DisplayID 2.0, which tells its use", vive_pro_2()),
         ("a PlayStation VR's: modes by number", playstation_vr()),
         ("a Rift's: one block more than it announces", rift()),
+        ("a made-up television's: every number that CTA gave a mode", television()),
     ]
 }
 
@@ -67,6 +68,19 @@ fn rift() -> Vec<u8> {
     let descriptors = [panel, text(0xfc, "Twin DK2"), text(0xff, "H1DEM0000"), NOTHING];
     let slower = detailed(131_980, [1080, 33, 10, 15], [1920, 7, 2, 4], false);
     [base(*b"XAF", 0x1006, 0, descriptors, 0), cta(&[], &[slower])].concat()
+}
+
+fn television() -> Vec<u8> {
+    let panel = detailed(148_500, [1920, 88, 44, 148], [1080, 4, 5, 36], false);
+    let base = base(*b"XAG", 0x1007, 0, [panel, text(0xfc, "TWIN-TV"), NOTHING, NOTHING], 2);
+    let block = |numbers: &[u8]| {
+        let video = |numbers: &[u8]| [&[0x40 | numbers.len() as u8], numbers].concat();
+        let data: Vec<Vec<u8>> = numbers.chunks(31).map(video).collect();
+        cta(&data.iter().map(Vec::as_slice).collect::<Vec<_>>(), &[])
+    };
+    let numbers: Vec<u8> = (1..=127).chain(193..=219).collect();
+    let (few, many) = numbers.split_at(80);
+    [base, block(few), block(many)].concat()
 }
 
 /// A dummy descriptor.
