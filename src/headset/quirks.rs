@@ -44,7 +44,8 @@ impl KnownHeadset {
 /// Which panels roll is from Monado: `vive_variant_scanout_info` of `src/xrt/auxiliary/vive/vive_common.c` and
 /// `get_compositor_info_wmr` of `src/xrt/drivers/wmr/wmr_hmd.c`.
 pub const KNOWN_HEADSETS: &[KnownHeadset] = &[
-    // "Valve Index Headset": one number a hardware revision. Its backlight is global, by Valve's own data sheet.
+    // "Valve Index Headset": one number a hardware revision. An LCD whose backlight flashes, for 0.33 to 0.53 ms by Valve's
+    // figures; Monado names no direction for it.
     listed("VLV", 0x91a8, "Valve Index").flashes(),
     listed("VLV", 0x91b0, "Valve Index").flashes(),
     listed("VLV", 0x91b1, "Valve Index").flashes(),
@@ -62,7 +63,7 @@ pub const KNOWN_HEADSETS: &[KnownHeadset] = &[
     listed("VLV", 0x91bd, "Valve Index").flashes(),
     listed("VLV", 0x91be, "Valve Index").flashes(),
     listed("VLV", 0x91bf, "Valve Index").flashes(),
-    // "HTC Vive and Vive Pro VR Headsets". The Vive's own data is why it is taken to flash: see `Config::parse`.
+    // "HTC Vive and Vive Pro VR Headsets". The Vive is taken to flash as in `Config::parse`; Monado names no direction.
     listed("HVR", 0xaa01, "HTC Vive").flashes(),
     listed("HVR", 0xaa02, "HTC Vive Pro").rolls(),
     // "Oculus Rift DK1, DK2, CV1 and Rift S VR Headsets".
@@ -87,6 +88,8 @@ pub const KNOWN_HEADSETS: &[KnownHeadset] = &[
     // Once in the kernel's table, dropped when it learned to read Microsoft's block, which both carry.
     unlisted("HPN", 0x3515, "HP Mixed Reality"),
     unlisted("LEN", 0xb800, "Lenovo Explorer"),
+    // What the kernel's commit that reads that block (2869f599c0d8) was tested with, beside the Lenovo.
+    unlisted("HPN", 0x36c1, "HP Mixed Reality"),
     // Its DisplayID names its use, which the kernel reads.
     unlisted("HVR", 0xaa04, "HTC Vive Pro 2").rolls(),
     // Nothing in the kernel or in their EDIDs calls these non-desktop.

@@ -25,8 +25,8 @@ impl NonDesktopBy {
     }
 }
 
-/// What a display says that it is used for. Microsoft's block ("EDID extension (VSDB) for HMDs and specialized monitors"
-/// in its driver documentation) and DisplayID 2.x (table 2-3) number uses alike as far as headsets go.
+/// What a display says that it is used for. Microsoft's block ("EDID extension for head-mounted and specialized monitors",
+/// learn.microsoft.com) and DisplayID 2.x (table 2-3) number uses alike as far as headsets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrimaryUse {
     /// Worn on the head, and nothing else is seen.
