@@ -110,7 +110,8 @@ fn a_damaged_edid_is_told_beside_a_good_one() {
     assert_eq!((&second["vendor"], &second["product"]), (&json!("HVR"), &json!(0xaa01)));
     assert_eq!((&second["non_desktop"], &second["non_desktop_by"]), (&json!(true), &json!("quirk")));
     assert_eq!((&second["primary_use"], &second["notes"]), (&json!(null), &json!([])));
-    let vga = json!([{"width": 640, "height": 480, "hz": 25_175_000.0 / (800.0 * 525.0), "name": "DMT 0x04"}]);
+    let vga =
+        json!([{"width": 640, "height": 480, "hz": 25_175_000.0 / (800.0 * 525.0), "name": "DMT 0x04"}]);
     assert_eq!(second["standard_modes"], vga);
     assert_eq!(run(&["headset", "edid", text(&good)]).code, Some(0));
 }

@@ -239,13 +239,16 @@ fn edid_text(file: &str, edid: &Result<Edid, Failure>) -> String {
         edid.serial.as_deref().unwrap_or("without serial"),
         edid.non_desktop_by.name()
     )];
+    let line = |width: u32, height: u32, interlaced: bool, hz: f64, from: &str| {
+        format!("  {width}x{height}{}@{hz:.3} ({from})", if interlaced { "i" } else { "" })
+    };
     lines.extend(
         edid.modes
             .iter()
-            .map(|mode| format!("  {}x{}@{:.3} ({})", mode.width, mode.height, mode.hz(), mode.from.name())),
+            .map(|mode| line(mode.width, mode.height, mode.interlaced, mode.hz(), mode.from.name())),
     );
     lines.extend(edid.standard_modes.iter().map(|StandardMode { name, timing }| {
-        format!("  {}x{}@{:.3} ({name})", timing.width, timing.height, timing.hz())
+        line(timing.width, timing.height, timing.interlaced, timing.hz(), &name.to_string())
     }));
     lines.extend(edid.notes.iter().map(|note| format!("  note: {note}")));
     lines.join("\n")
