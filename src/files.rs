@@ -1,5 +1,7 @@
 //! Reads a headset's directory and pictures from disk, and writes pictures to it.
 
+pub mod edid_cache;
+
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};

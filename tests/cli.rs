@@ -81,10 +81,11 @@ fn write_gray(path: &Path, width: u32, height: u32) {
     writer.write_image_data(&vec![127; (width * height) as usize]).unwrap();
 }
 
-/// An EDID of one block, without modes; its checksum fits.
+/// An EDID of one block, with one mode of the standard's; its checksum fits.
 fn made_up_edid() -> Vec<u8> {
     let mut bytes = vec![0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x22, 0xd2, 0x01, 0xaa];
     bytes.resize(127, 0);
+    bytes[35] = 0x20;
     let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
     bytes.push(sum.wrapping_neg());
     bytes
@@ -108,6 +109,10 @@ fn a_damaged_edid_is_told_beside_a_good_one() {
     assert_eq!(first["file"], text(&bad));
     assert_eq!((&second["vendor"], &second["product"]), (&json!("HVR"), &json!(0xaa01)));
     assert_eq!((&second["non_desktop"], &second["non_desktop_by"]), (&json!(true), &json!("quirk")));
+    assert_eq!((&second["primary_use"], &second["notes"]), (&json!(null), &json!([])));
+    let vga =
+        json!([{"width": 640, "height": 480, "hz": 25_175_000.0 / (800.0 * 525.0), "name": "DMT 0x04"}]);
+    assert_eq!(second["standard_modes"], vga);
     assert_eq!(run(&["headset", "edid", text(&good)]).code, Some(0));
 }
 

@@ -3,35 +3,22 @@
 //! Real data is not part of the project. `LEASEHOLD_HEADSETS` names the directory that has it; tests say so when it
 //! is absent.
 
-#![allow(clippy::disallowed_macros)] // a test that does not run says so where a person sees it
+mod data;
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use leasehold::headset::edid::{Edid, EdidError, NonDesktopBy, TimingSource};
+use data::{read, real};
 use leasehold::headset::{Channel, Headset, HeadsetError, HeadsetSource, Illumination, LensKind, flash};
 
-/// A directory of real headset data, or None after saying that the test is skipped.
-fn real(directory: &str) -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/headsets");
-    let root = std::env::var_os("LEASEHOLD_HEADSETS").unwrap_or_else(|| beside.into());
-    let path = Path::new(&root).join(directory);
-    if path.is_dir() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: no headset data in {} (set LEASEHOLD_HEADSETS)", path.display());
-    None
+/// Prints a line past the test harness's capture, so that skips are seen.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn vive() -> Option<PathBuf> {
     real("vive-LHR-C5C0BC88")
-}
-
-fn read(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display()))
 }
 
 fn load(directory: &Path) -> Result<Headset, HeadsetError> {
@@ -40,123 +27,6 @@ fn load(directory: &Path) -> Result<Headset, HeadsetError> {
 
 fn near(found: f64, expected: f64, tolerance: f64) {
     assert!((found - expected).abs() <= tolerance, "found {found}, expected {expected}");
-}
-
-/// Width, height and millihertz, as a set: what two readers of an EDID have to agree on.
-type Modes = BTreeSet<(u32, u32, u64)>;
-
-fn our_modes(edid: &Edid) -> Modes {
-    edid.modes.iter().map(|mode| (mode.width, mode.height, (mode.hz() * 1000.0).round() as u64)).collect()
-}
-
-/// The detailed modes that `edid-decode` reads in a file; None when it is not installed.
-fn decoded_modes(path: &Path) -> Option<Modes> {
-    let output = Command::new("edid-decode").arg(path).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mode = |line: &str| {
-        let (_, timing) = line.trim().strip_prefix("DTD")?.split_once(':')?;
-        let mut words = timing.split_whitespace();
-        let (width, height) = words.next()?.split_once('x')?;
-        let hz: f64 = words.next()?.parse().ok()?;
-        let height = height.trim_end_matches('i').parse().ok()?;
-        Some((width.parse().ok()?, height, (hz * 1000.0).round() as u64))
-    };
-    Some(text.lines().filter_map(mode).collect())
-}
-
-#[test]
-fn edids_agree_with_edid_decode() {
-    for directory in ["edid", "tiny"] {
-        let Some(directory) = real(directory) else { continue };
-        for file in fs::read_dir(directory).expect("the directory can be listed") {
-            let path = file.expect("the directory can be listed").path();
-            let edid =
-                Edid::parse(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let Some(decoded) = decoded_modes(&path) else {
-                eprintln!("SKIPPED: comparing {} (install edid-decode)", path.display());
-                continue;
-            };
-            assert!(!decoded.is_empty(), "{}", path.display());
-            assert_eq!(our_modes(&edid), decoded, "{}", path.display());
-        }
-    }
-}
-
-/// A made-up EDID, 1920x1080i in the base block and a type VII timing: read alike by `edid-decode`.
-#[test]
-fn a_made_up_edid_agrees_with_edid_decode() {
-    let mut base = vec![0u8; 128];
-    base[1..7].fill(0xff);
-    base[8..12].copy_from_slice(&[0x04, 0x43, 0x34, 0x12]);
-    base[18..20].copy_from_slice(&[1, 4]);
-    base[54..72].copy_from_slice(&[
-        0x01, 0x1d, 0x80, 0x18, 0x71, 0x1c, 0x16, 0x20, 0x58, 0x2c, 0x25, 0, 0, 0, 0, 0, 0, 0x9e,
-    ]);
-    for dummy in [72, 90, 108] {
-        base[dummy + 3] = 0x10;
-    }
-    base[126] = 1;
-    let mut extension = vec![0x70, 0x20, 23, 7, 0, 0x22, 0, 20, 0x67, 0x18, 0x07, 0x88];
-    for number in [2879u16, 79, 7, 31, 1599, 23, 9, 1] {
-        extension.extend(number.to_le_bytes());
-    }
-    let add_checksum = |bytes: &mut Vec<u8>| {
-        let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-        bytes.push(sum.wrapping_neg());
-    };
-    let mut section = extension.split_off(1);
-    add_checksum(&mut section);
-    extension.extend(section);
-    extension.resize(127, 0);
-    add_checksum(&mut extension);
-    base.truncate(127);
-    add_checksum(&mut base);
-    let bytes = [base, extension].concat();
-
-    let edid = Edid::parse(&bytes).expect("the made-up EDID is valid");
-    assert_eq!(edid.non_desktop_by, NonDesktopBy::DisplayId);
-    assert_eq!(our_modes(&edid), Modes::from([(1920, 1080, 60_000), (2880, 1600, 96_733)]));
-    let file = tempfile::NamedTempFile::new().expect("there is room for a file");
-    fs::write(file.path(), &bytes).expect("there is room for a file");
-    match decoded_modes(file.path()) {
-        Some(decoded) => assert_eq!(our_modes(&edid), decoded),
-        None => eprintln!("SKIPPED: comparing a made-up EDID (install edid-decode)"),
-    }
-}
-
-#[test]
-fn a_vive_says_what_it_is() {
-    let Some(vive) = vive() else { return };
-    let mut bytes = read(&vive.join("edid.bin"));
-    let edid = Edid::parse(&bytes).expect("undamaged");
-    assert_eq!((edid.vendor.as_str(), edid.product), ("HVR", 0xaa01));
-    assert_eq!(edid.name.as_deref(), Some("HTC-VIVE"));
-    assert_eq!(edid.headset().map(|known| known.name), Some("HTC Vive"));
-    assert_eq!((edid.non_desktop, edid.non_desktop_by), (true, NonDesktopBy::Quirk));
-    let [mode] = edid.modes[..] else { panic!("one mode, listed once: {:?}", edid.modes) };
-    assert_eq!((mode.width, mode.height, mode.clock_khz), (2160, 1200, 297_000));
-    assert_eq!((mode.vtotal, mode.from), (1464, TimingSource::Dtd));
-    near(mode.hz(), 89.527296, 1e-6);
-
-    bytes[130] ^= 0x10;
-    assert!(matches!(Edid::parse(&bytes), Err(EdidError::Checksum { block: 1, .. })));
-}
-
-#[test]
-fn each_kind_of_headset_is_told_from_a_monitor() {
-    let Some(directory) = real("edid") else { return };
-    let by = |file: &str| {
-        Edid::parse(&read(&directory.join(file)))
-            .unwrap_or_else(|error| panic!("{file}: {error}"))
-            .non_desktop_by
-    };
-    assert_eq!(by("VLV91A8_0B4B0AEB0F0A.bin"), NonDesktopBy::Quirk);
-    assert_eq!(by("ACR7FCE_56204CC7D509.bin"), NonDesktopBy::Quirk);
-    assert_eq!(by("HPN3515_2C2A2792DCCB.bin"), NonDesktopBy::MsVsdb);
-    assert_eq!(by("LENB800_0A45A7091DF3.bin"), NonDesktopBy::MsVsdb);
-    assert_eq!(by("HVRAA04_313A46DDCF23.bin"), NonDesktopBy::DisplayId);
-    assert_eq!(by("HVRAA03_EB681E7683EC.bin"), NonDesktopBy::None);
-    assert_eq!(by("SNYB403_5CDA30B2DC92.bin"), NonDesktopBy::None);
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         validation: validation::wanted(),
         process_start,
     };
-    let outcome = demo::run(settings)?;
+    let outcome = demo::run(settings).map_err(|error| Failure::from(error).with_silent_headsets())?;
     if let (Some(path), Some(picture)) = (&arguments.capture, &outcome.picture) {
         files::write_panel(path, picture)?;
     }

@@ -1,6 +1,7 @@
 //! Why a verb failed, and the exit code that tells scripts.
 
 use crate::error::{Class, Classified};
+use crate::files::edid_cache;
 
 /// A verb that did not do what was asked.
 #[derive(Debug)]
@@ -24,6 +25,16 @@ impl Failure {
     /// One with a class of its own.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
         Self { message: message.into(), class, usage: false }
+    }
+
+    /// Where there is no headset, what is known of those that do not answer.
+    pub fn with_silent_headsets(mut self) -> Self {
+        if self.class == Class::NoHeadset {
+            for sentence in edid_cache::look_around() {
+                self.message = format!("{}; {sentence}", self.message);
+            }
+        }
+        self
     }
 
     /// What the process exits with: 2 usage, 3 no headset, 4 lease denied, 5 lease lost, else 1.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Failure, not_yet, output};
 use crate::files::{self, FileError};
-use crate::headset::edid::{Edid, EdidMode};
+use crate::headset::edid::standard::StandardMode;
+use crate::headset::edid::{Edid, EdidMode, PrimaryUse};
 use crate::headset::{Eye, Headset, Illumination, Mura, MuraMap, flash};
 
 const SCHEMA: &str = "leasehold.headset/1";
@@ -192,7 +193,10 @@ fn edid_json(file: &str, edid: &Result<Edid, Failure>) -> Value {
             "serial": edid.serial,
             "non_desktop": edid.non_desktop,
             "non_desktop_by": edid.non_desktop_by.name(),
+            "primary_use": edid.primary_use.map(PrimaryUse::name),
             "modes": edid.modes.iter().map(mode_json).collect::<Vec<_>>(),
+            "standard_modes": edid.standard_modes.iter().map(standard_mode_json).collect::<Vec<_>>(),
+            "notes": edid.notes,
         }),
     }
 }
@@ -209,17 +213,23 @@ fn mode_json(mode: &EdidMode) -> Value {
     })
 }
 
+/// The modes that the EDID names by number, apart from those it spells out.
+fn standard_mode_json(mode: &StandardMode) -> Value {
+    let StandardMode { name, timing } = mode;
+    json!({"width": timing.width, "height": timing.height, "hz": timing.hz(), "name": name.to_string()})
+}
+
 fn edid_text(file: &str, edid: &Result<Edid, Failure>) -> String {
     let edid = match edid {
         Ok(edid) => edid,
         Err(failure) => return format!("{file}: {failure}"),
     };
-    let known = edid.headset().map_or("", |headset| headset.name);
-    let kind = match (known, edid.non_desktop) {
-        ("", true) => "a headset".to_string(),
-        ("", false) => "no headset that is known".to_string(),
-        (name, true) => name.to_string(),
-        (name, false) => format!("{name}, but neither its EDID nor the kernel says that it is a headset"),
+    let known = edid.headset().map_or("a headset", |headset| headset.name);
+    let kind = match (edid.is_headset(), edid.non_desktop) {
+        (true, true) => known.to_string(),
+        (true, false) => format!("{known}, which the kernel takes for a monitor"),
+        (false, true) => "no headset, and no desktop monitor either".to_string(),
+        (false, false) => "no headset that is known".to_string(),
     };
     let mut lines = vec![format!(
         "{file}: {}{:04x} {} {}: {kind} (non-desktop by: {})",
@@ -229,11 +239,18 @@ fn edid_text(file: &str, edid: &Result<Edid, Failure>) -> String {
         edid.serial.as_deref().unwrap_or("without serial"),
         edid.non_desktop_by.name()
     )];
+    let line = |width: u32, height: u32, interlaced: bool, hz: f64, from: &str| {
+        format!("  {width}x{height}{}@{hz:.3} ({from})", if interlaced { "i" } else { "" })
+    };
     lines.extend(
         edid.modes
             .iter()
-            .map(|mode| format!("  {}x{}@{:.3} ({})", mode.width, mode.height, mode.hz(), mode.from.name())),
+            .map(|mode| line(mode.width, mode.height, mode.interlaced, mode.hz(), mode.from.name())),
     );
+    lines.extend(edid.standard_modes.iter().map(|StandardMode { name, timing }| {
+        line(timing.width, timing.height, timing.interlaced, timing.hz(), &name.to_string())
+    }));
+    lines.extend(edid.notes.iter().map(|note| format!("  note: {note}")));
     lines.join("\n")
 }
 

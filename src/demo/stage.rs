@@ -7,7 +7,7 @@ use crate::compositor::scanout::{Picture, Pictures};
 use crate::display::leased::LeasedDisplay;
 use crate::display::simulated::SimulatedDisplay;
 use crate::display::{Display, DisplayError};
-use crate::files::read_headset;
+use crate::files::{edid_cache, read_headset};
 use crate::headset::Headset;
 use crate::kms::buffer::PixelFormat;
 use crate::kms::{Connector, Mode, ModeRequest};
@@ -92,6 +92,8 @@ impl Venue {
             From::Auto => first_that_works(connector),
         };
         let Some(lease) = lease else { return Ok(Self::Simulated) };
+        // So that it is known by name when its EDID no longer answers.
+        edid_cache::look_around();
         lease.card.enable_atomic().map_err(DisplayError::from)?;
         let connector =
             Connector::read(&lease.card, lease.pipeline.connector, false).map_err(DisplayError::from)?;
@@ -135,6 +137,9 @@ fn first_that_works(connector: Option<&str>) -> Option<Lease> {
     }
     passed_over("fd:N", &"no fd was named");
     passed_over("window", &"not in this version");
+    for headset in edid_cache::look_around() {
+        tracing::warn!("{headset}");
+    }
     None
 }
 

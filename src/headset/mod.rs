@@ -1,5 +1,6 @@
 //! What is on the cable: identity, lens, panel, mura. Pure data and pure maths; opens no file and reads no clock.
 
+pub mod cache;
 pub mod config;
 mod displayid;
 pub mod edid;

@@ -46,7 +46,7 @@ impl UeventSocket {
             match recvfrom::<NetlinkAddr>(self.fd.as_raw_fd(), &mut buffer) {
                 // Only the kernel speaks from port 0; anyone may send to the group.
                 Ok((length, Some(sender))) if sender.pid() == 0 => {
-                    if let Some(event) = parse(&buffer[..length]) {
+                    if let Some(event) = Uevent::parse(&buffer[..length]) {
                         return Some(event);
                     }
                 }
@@ -64,17 +64,20 @@ impl AsFd for UeventSocket {
     }
 }
 
-/// Reads one announcement: `ACTION@DEVPATH` and then `KEY=VALUE` strings, each ended by a zero byte.
-fn parse(message: &[u8]) -> Option<Uevent> {
-    let has = |wanted: &str| message.split(|&byte| byte == 0).any(|field| field == wanted.as_bytes());
-    if !has("SUBSYSTEM=drm") {
-        None
-    } else if has("LEASE=1") {
-        Some(Uevent::Lease)
-    } else if has("HOTPLUG=1") {
-        Some(Uevent::Hotplug)
-    } else {
-        None
+impl Uevent {
+    /// Reads one announcement: `ACTION@DEVPATH` and then `KEY=VALUE` strings, each ended by a zero byte. `None` for one
+    /// that is not about a card.
+    pub fn parse(message: &[u8]) -> Option<Self> {
+        let has = |wanted: &str| message.split(|&byte| byte == 0).any(|field| field == wanted.as_bytes());
+        if !has("SUBSYSTEM=drm") {
+            None
+        } else if has("LEASE=1") {
+            Some(Self::Lease)
+        } else if has("HOTPLUG=1") {
+            Some(Self::Hotplug)
+        } else {
+            None
+        }
     }
 }
 
@@ -87,16 +90,16 @@ mod tests {
     fn tells_leases_from_hotplugs_and_from_other_devices() {
         let message =
             |fields: &str| format!("change@/devices/x\0ACTION=change\0{fields}\0SEQNUM=7\0").into_bytes();
-        assert_eq!(parse(&message("SUBSYSTEM=drm\0LEASE=1")), Some(Uevent::Lease));
-        assert_eq!(parse(&message("SUBSYSTEM=drm\0HOTPLUG=1\0CONNECTOR=36")), Some(Uevent::Hotplug));
-        assert_eq!(parse(&message("SUBSYSTEM=block\0LEASE=1")), None);
-        assert_eq!(parse(&message("SUBSYSTEM=drm")), None);
+        assert_eq!(Uevent::parse(&message("SUBSYSTEM=drm\0LEASE=1")), Some(Uevent::Lease));
+        assert_eq!(Uevent::parse(&message("SUBSYSTEM=drm\0HOTPLUG=1\0CONNECTOR=36")), Some(Uevent::Hotplug));
+        assert_eq!(Uevent::parse(&message("SUBSYSTEM=block\0LEASE=1")), None);
+        assert_eq!(Uevent::parse(&message("SUBSYSTEM=drm")), None);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-            parse(&bytes);
+            Uevent::parse(&bytes);
         }
     }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// A base block of a made-up maker `ABC`, product 0x1234, serial 77, with four descriptors.
-pub(crate) fn base_block(descriptors: [[u8; 18]; 4], extensions: u8) -> Vec<u8> {
+pub(in crate::headset) fn base_block(descriptors: [[u8; 18]; 4], extensions: u8) -> Vec<u8> {
     let mut block = vec![0; BLOCK];
     block[..8].copy_from_slice(&HEADER);
     block[8..16].copy_from_slice(&[0x04, 0x43, 0x34, 0x12, 77, 0, 0, 0]);
@@ -174,14 +174,78 @@ fn damage_is_named() {
 
     let mut damaged = [block, cta_block(&[], &[TIMING])].concat();
     damaged[200] ^= 1;
-    let error = Edid::parse(&damaged).expect_err("block 1 is damaged");
-    assert!(matches!(error, EdidError::Checksum { block: 1, .. }), "{error}");
+    damaged[20] ^= 1;
+    let error = Edid::parse(&damaged).expect_err("the base block is damaged");
+    assert!(matches!(error, EdidError::Checksum { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_extension_is_left_out_and_noted() {
+    let other: [u8; 18] = [&[0xea, 0x0e][..], &TIMING[2..]].concat().try_into().expect("18 bytes");
+    let mut bytes = [base_block([TIMING, NOTHING, NOTHING, NOTHING], 1), cta_block(&[], &[other])].concat();
+    assert_eq!(Edid::parse(&bytes).expect("whole").modes.len(), 2);
+    bytes[200] ^= 1;
+    let edid = Edid::parse(&bytes).expect("the base block is whole");
+    assert_eq!(edid.modes.len(), 1);
+    assert!(edid.notes[0].starts_with("Block 1 is left out"), "{:?}", edid.notes);
 
     let mut section = displayid_block(0x20, 7, &[]);
     section[3] = 8;
-    let bytes = [base_block([NOTHING; 4], 1), close(section)].concat();
-    let error = Edid::parse(&bytes).expect_err("the section is damaged");
-    assert!(matches!(error, EdidError::DisplayIdChecksum { block: 1, .. }), "{error}");
+    let edid = with(close(section));
+    assert_eq!((edid.primary_use, edid.non_desktop), (None, false));
+    assert!(edid.notes[0].starts_with("The DisplayID section in block 1 is left out"), "{:?}", edid.notes);
+}
+
+#[test]
+fn a_displayid_product_is_named_where_the_base_block_is_silent() {
+    let product = |tag| [&[tag, 0, 19, b'A', b'B', b'C', 1, 0, 9, 0, 0, 0, 0, 0, 7][..], b"Made Up"].concat();
+    for (version, tag) in [(0x12, 0), (0x20, 0x20)] {
+        let edid = with(displayid_block(version, 0, &product(tag)));
+        assert_eq!(edid.name.as_deref(), Some("Made Up"));
+        assert_eq!(edid.serial.as_deref(), Some("77"), "the base block has one");
+    }
+    let mut cut = product(0x20);
+    cut[14] = 8; // a name longer than the block
+    assert_eq!(with(displayid_block(0x20, 0, &cut)).name, None);
+}
+
+#[test]
+fn modes_named_by_number_are_looked_up() {
+    let mut base = base_block([TIMING, NOTHING, NOTHING, NOTHING], 1);
+    base[35..38].copy_from_slice(&[0x20, 0x10, 0x80]);
+    base[38..54].fill(1);
+    base[38..40].copy_from_slice(&[0xd1, 0xc0]);
+    // Native VIC 16, VIC 198, HDMI VIC 1 behind one latency, and VIC 97 in 4:2:0.
+    let data = [0x42, 0x90, 0xc6, 0x6d, 3, 12, 0, 0x10, 0, 0, 60, 0xa0, 0, 0, 0, 0x20, 1, 0xe2, 0x0e, 97];
+    let edid = Edid::parse(&[close(base), cta_block(&data, &[])].concat()).expect("valid");
+    let found: Vec<_> = edid
+        .standard_modes
+        .iter()
+        .map(|mode| format!("{} {}x{}", mode.name, mode.timing.width, mode.timing.height))
+        .collect();
+    let expected = [
+        "DMT 0x04 640x480",
+        "DMT 0x0f 1024x768",
+        "established timing 16 1152x870",
+        "DMT 0x52 1920x1080",
+        "VIC 16 1920x1080",
+        "VIC 198 7680x4320",
+        "HDMI VIC 1 3840x2160",
+        "VIC 97 3840x2160",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn headsets_are_told_from_other_displays_off_the_desktop() {
+    let worn = |version, desktop| with(cta_block(&microsoft(version, desktop), &[]));
+    assert!(worn(1, 7).is_headset() && worn(1, 7).non_desktop);
+    assert_eq!(worn(1, 7).primary_use, Some(PrimaryUse::VirtualReality));
+    assert!(worn(1, 0).is_headset(), "nothing said, off the desktop");
+    assert!(!worn(1, 0x10).is_headset() && worn(1, 0x10).non_desktop, "a video wall");
+    assert!(worn(3, 0x48).is_headset() && !worn(3, 0x48).non_desktop, "worn, and yet a desktop");
+    assert!(!with(cta_block(&[], &[])).is_headset());
+    assert!(with(displayid_block(0x21, 8, &[])).is_headset());
 }
 
 proptest! {
@@ -201,7 +265,6 @@ proptest! {
         for (at, value) in damage {
             bytes[at] = value;
         }
-        // The blocks stay what they are: a CTA block turned DisplayID is refused for its section's checksum.
         (bytes[126], bytes[128]) = (2, CTA_EXTENSION);
         let section_end = (257 + 4 + usize::from(bytes[258])).min(382);
         bytes[section_end] = 0;
