@@ -1,0 +1,50 @@
+//! Judges the [facts](super::facts). Pure: the same facts give the same findings.
+
+mod cards;
+mod means;
+mod paths;
+#[cfg(test)]
+mod tests;
+
+pub use self::cards::headset;
+pub use self::paths::PathFinding;
+use super::facts::Facts;
+use super::finding::{Finding, Severity};
+
+/// What the facts come to.
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// Every way to a headset, whether it is open, and why not.
+    pub paths: Vec<PathFinding>,
+    /// All that is not as it should be, the worst first.
+    pub findings: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Judges.
+    pub fn of(facts: &Facts) -> Self {
+        let mut findings = cards::judge(facts);
+        let (paths, obstacles) = paths::judge(facts, &findings);
+        // A way's obstacle may be a card's finding that already stands there.
+        for obstacle in obstacles {
+            if !findings
+                .iter()
+                .any(|finding| (finding.code, &finding.about) == (obstacle.code, &obstacle.about))
+            {
+                findings.push(obstacle);
+            }
+        }
+        // What stands in one way does not matter much while another is open.
+        if paths.iter().any(PathFinding::gives_a_headset) {
+            findings = findings.into_iter().map(|finding| finding.of(Severity::Note)).collect();
+        }
+        findings.extend(means::judge(facts));
+        findings.sort_by_key(|finding| finding.severity);
+        Self { paths, findings }
+    }
+
+    /// Whether a real headset can be had.
+    pub fn gives_a_headset(&self) -> bool {
+        self.paths.iter().any(PathFinding::gives_a_headset)
+    }
+}
