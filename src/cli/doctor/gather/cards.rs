@@ -7,8 +7,9 @@ use nix::errno::Errno;
 use super::super::facts::{CardFacts, ConnectorFacts, Look, Opened};
 use super::tree::Tree;
 use super::{holders, node};
+use crate::headset::edid::Edid;
 use crate::kms::property::Properties;
-use crate::kms::{Card, Connector, CrtcId, KmsError};
+use crate::kms::{Card, Connector, ConnectorId, CrtcId, KmsError};
 use crate::lease::request::{RequestError, seat};
 
 const LINK_BAD: u64 = 1; // DRM_MODE_LINK_STATUS_BAD, drm_mode.h
@@ -53,7 +54,10 @@ fn opened(card: &Card, free: bool) -> Result<Opened, KmsError> {
     opened.atomic = card.enable_atomic().is_ok();
     let crtcs = card.crtcs()?;
     for id in connectors {
-        let connector = Connector::read(card, id, false)?;
+        let mut connector = Connector::read(card, id, false)?;
+        if free && is_headset(&connector) {
+            connector = probe(card, id).unwrap_or(connector);
+        }
         opened.vblank_clock = opened.vblank_clock.or_else(|| vblank_clock(card, &connector));
         opened.connectors.push(ConnectorFacts {
             id: id.raw(),
@@ -68,6 +72,20 @@ fn opened(card: &Card, free: bool) -> Result<Opened, KmsError> {
         });
     }
     Ok(opened)
+}
+
+fn is_headset(connector: &Connector) -> bool {
+    let known = || Edid::parse(&connector.edid).is_ok_and(|edid| edid.headset().is_some());
+    connector.connected && (connector.non_desktop || known())
+}
+
+/// Asks a display anew, for which this becomes the card's master while it takes. On a card that nobody drives, only the
+/// kernel's console has asked so far, and for no mode larger than its own (`drm_client_modeset_probe`).
+fn probe(card: &Card, id: ConnectorId) -> Result<Connector, KmsError> {
+    card.become_master()?;
+    let connector = Connector::read(card, id, true);
+    card.drop_master()?;
+    connector
 }
 
 /// The bit that stands for a CRTC in `possible_crtcs`.
