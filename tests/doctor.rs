@@ -249,6 +249,10 @@ fn a_leased_headset() {
         assert_eq!((leased_to("Virtual-1"), leased_to("Virtual-2")), (&json!(null), &json!(holder)));
         // It looked at the lessee's own fds, and let go of them.
         assert!(serve.rest().iter().all(|event| event["event"] != "ended"), "doctor ended the lease");
+        // Who may look at the card and not at its holders sees that it is lit.
+        std::fs::set_permissions(CARD, PermissionsExt::from_mode(0o666)).unwrap();
+        Report::of("a lessee has it, nobody looks", &mut doctor_as_nobody())
+            .says("leased", &["lit", "as root"]);
         lessee.signal(Signal::SIGTERM);
         assert_eq!(serve.event("ended")["reason"], "released");
         serve.event("offered");

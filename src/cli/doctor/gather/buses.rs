@@ -85,7 +85,7 @@ mod tests {
             ("sys/bus/pci/devices/0000:01:00.0/device", "0x2204\n"),
         ]);
         let gpu = Gpu { address: "0000:01:00.0".into(), id: "10de:2204".into(), driver: None };
-        assert_eq!(gpus(&tree), [gpu.clone()]);
+        assert_eq!(gpus(&tree), std::slice::from_ref(&gpu));
         let device = folder.path().join("sys/bus/pci/devices/0000:01:00.0");
         symlink("../../../../bus/pci/drivers/vfio-pci", device.join("driver")).unwrap();
         assert_eq!(gpus(&tree), [Gpu { driver: Some("vfio-pci".into()), ..gpu }]);

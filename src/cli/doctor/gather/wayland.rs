@@ -109,6 +109,7 @@ impl<'a> Started<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_command_line_of_serve_is_read() {
@@ -121,5 +122,12 @@ mod tests {
         assert_eq!(Started::parse(&words("leasehold doctor")), None);
         assert_eq!(Started::parse(&words("sway serve")), None);
         assert_eq!(Started::parse(&[]), None);
+    }
+    proptest! {
+        #[test]
+        fn no_command_line_makes_it_panic(words in prop::collection::vec("--policy|--allow-uid=?|[^ ]*", 0..6)) {
+            let line = ["leasehold", "serve"].map(str::to_string).into_iter().chain(words).collect::<Vec<_>>();
+            prop_assert!(Started::parse(&line).is_some());
+        }
     }
 }

@@ -151,8 +151,9 @@ fn without_headset(connectors: &[&ConnectorFacts], usb_headsets: &[&str]) -> Fin
     let suspects: Vec<String> = connected.iter().filter_map(|connector| wedged(connector)).collect();
     // A virtual machine's only screen has no EDID by nature.
     let only_screen = matches!(connected[..], [only] if only.name.starts_with("Virtual-"));
+    let innocent = only_screen && usb_headsets.is_empty();
     let on_usb = usb_headsets.join(" or ");
-    if !suspects.is_empty() && !(only_screen && on_usb.is_empty()) {
+    if !suspects.is_empty() && !innocent {
         let who = match usb_headsets {
             [] => "so does a headset whose EDID is wedged".to_string(),
             _ => format!("and the {on_usb} is on the USB, so its EDID is wedged"),

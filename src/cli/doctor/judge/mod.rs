@@ -23,15 +23,13 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Judges.
     pub fn of(facts: &Facts) -> Self {
-        let mut findings = cards::judge(facts);
-        let (paths, obstacles) = paths::judge(facts, &findings);
-        // A way's obstacle may be a card's finding that already stands there.
-        for obstacle in obstacles {
-            if !findings
-                .iter()
-                .any(|finding| (finding.code, &finding.about) == (obstacle.code, &obstacle.about))
-            {
-                findings.push(obstacle);
+        let cards = cards::judge(facts);
+        let (paths, obstacles) = paths::judge(facts, &cards);
+        // What closes a way comes before the rest; it may itself be a card's.
+        let mut findings: Vec<Finding> = Vec::new();
+        for found in obstacles.into_iter().chain(cards) {
+            if !findings.contains(&found) {
+                findings.push(found);
             }
         }
         // What stands in one way does not matter much while another is open.
