@@ -8,6 +8,7 @@ mod tests;
 
 pub use self::cards::headset;
 pub use self::paths::PathFinding;
+use super::code::Code;
 use super::facts::Facts;
 use super::finding::{Finding, Severity};
 
@@ -37,7 +38,8 @@ impl Diagnosis {
             findings = findings.into_iter().map(|finding| finding.of(Severity::Note)).collect();
         }
         findings.extend(means::judge(facts));
-        findings.sort_by_key(|finding| finding.severity);
+        // That there is no desktop is the least likely to be the trouble.
+        findings.sort_by_key(|finding| (finding.severity, finding.code == Code::NoSocket));
         Self { paths, findings }
     }
 

@@ -4,7 +4,6 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 
 use super::*;
-use crate::cli::doctor::code::Code;
 use crate::cli::doctor::facts::{
     CardFacts, ConnectorFacts, Gpu, Holder, Limits, Listener, Look, Node, Offers, Opened, Program, Role,
     Socket, User, VulkanFacts, WaylandFacts,
@@ -384,4 +383,7 @@ fn the_worst_is_told_first() {
     let severities: Vec<Severity> =
         Diagnosis::of(&facts).findings.iter().map(|finding| finding.severity).collect();
     assert_eq!(severities, [Severity::Error, Severity::Warning, Severity::Note]);
+    facts.cards.clear();
+    let codes: Vec<Code> = Diagnosis::of(&facts).findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::NoCard, Code::NoVulkanDriver, Code::NoSocket, Code::RealtimeRefused]);
 }
