@@ -61,6 +61,11 @@ impl Card {
         Ok(Self { fd, name })
     }
 
+    /// Looks through an fd that another process has too, and changes nothing about it that both would see.
+    pub fn shared(fd: OwnedFd, name: impl Into<String>) -> Self {
+        Self { fd, name: name.into() }
+    }
+
     /// Takes over a lease or card that this process was started with, by its fd's number. `EBADF` where it was not.
     pub fn inherit(number: i32) -> Result<Self, KmsError> {
         let name = format!("fd {number}");

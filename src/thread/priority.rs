@@ -51,6 +51,12 @@ pub fn make_realtime(urgency: Urgency) -> Granted {
     Granted { scheduling, refusals }
 }
 
+/// Whether this user may have a thread of this urgency: tried on one that ends at once.
+pub fn may_be_realtime(urgency: Urgency) -> nix::Result<()> {
+    let tried = std::thread::scope(|scope| scope.spawn(|| schedule(urgency, 0)).join());
+    tried.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Does `work` on a thread of this urgency, and hands it on to every thread that `work` starts: a Vulkan driver that
 /// draws on the CPU then draws as urgently as the loop that waits for it. Where the system refuses, the work is done all
 /// the same; [`make_realtime`] says what to do about that.
