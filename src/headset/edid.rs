@@ -3,6 +3,10 @@
 //! Layouts are VESA E-EDID 1.4 (base block and detailed timings) and CTA-861 (extension blocks). DisplayID has a
 //! file of its own beside this one.
 
+mod id;
+
+pub use id::EdidId;
+
 use super::displayid;
 use super::quirks::{self, KnownHeadset};
 use crate::error::{Class, Classified};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::cards::CardFinding;
-use crate::lease::request::{RequestError, wayland};
+use crate::lease::request::{RequestError, wayland, x11};
 use crate::time::Span;
 use crate::vulkan::{Device, Instance};
 
@@ -24,29 +24,32 @@ pub struct PathFinding {
 
 /// Looks at every way there is.
 pub fn look(cards: &[CardFinding]) -> Vec<PathFinding> {
-    let x11 = PathFinding::blocked(
-        "x11",
-        "not-built",
-        "this version cannot lease from an X server",
-        "use a Wayland compositor that leases, or 'leasehold serve' without a desktop",
-    );
     let simulated = PathFinding::usable(SIMULATED, "always", "it needs no headset");
-    vec![wayland_path(), x11, seat_path(cards), simulated]
+    vec![
+        server_path("wayland", wayland::offers(None, NO_ANSWER)),
+        server_path("x11", x11::offers(None, NO_ANSWER)),
+        seat_path(cards),
+        simulated,
+    ]
 }
 
-fn wayland_path() -> PathFinding {
-    let offers = wayland::offers(None, NO_ANSWER).and_then(|(place, names)| match names.is_empty() {
+/// What a server said when it was asked who it is and what it has.
+fn server_path(name: &'static str, offers: Result<(String, Vec<String>), RequestError>) -> PathFinding {
+    let offers = offers.and_then(|(place, names)| match names.is_empty() {
         true => Err(RequestError::NothingOffered { place }),
         false => Ok(format!("{place} offers {}", names.join(", "))),
     });
     let error = match offers {
-        Ok(why) => return PathFinding::usable("wayland", "offered", why),
+        Ok(why) => return PathFinding::usable(name, "offered", why),
         Err(error) => error,
     };
     let code = match error {
         RequestError::NoSocket { .. } => "no-socket",
         RequestError::NoRuntimeDir => "no-runtime-dir",
-        RequestError::NoLeasing { .. } => "no-leasing",
+        RequestError::NoLeasing { .. } | RequestError::NoRandrLeases { .. } => "no-leasing",
+        RequestError::NoDisplay => "no-display",
+        RequestError::RemoteDisplay { .. } => "remote",
+        RequestError::NoServer { .. } => "no-server",
         RequestError::NothingOffered { .. } => "nothing-offered",
         RequestError::TimedOut { .. } => "no-answer",
         _ => "connection-broke",
@@ -54,10 +57,8 @@ fn wayland_path() -> PathFinding {
     // These errors say what is wrong, a colon, and what to do about it.
     let text = error.to_string();
     match text.rsplit_once(": ") {
-        Some((why, remedy)) if code != "connection-broke" => {
-            PathFinding::blocked("wayland", code, why, remedy)
-        }
-        _ => PathFinding::blocked("wayland", code, text, "see the compositor's log, and try again"),
+        Some((why, remedy)) if code != "connection-broke" => PathFinding::blocked(name, code, why, remedy),
+        _ => PathFinding::blocked(name, code, text, "see the server's log, and try again"),
     }
 }
 
