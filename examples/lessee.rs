@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let stop = stop_signal()?;
-    let wanted = arguments.connector.clone().unwrap_or_default();
+    let wanted = arguments.connector.clone().unwrap_or_else(Wanted::headset);
     let patience = Span::from_ms(5000);
     let lease = match &arguments.socket {
         Some(socket) => wayland::request(Some(socket), &wanted, patience)?,

@@ -18,8 +18,9 @@ use leasehold::lease::RequestError;
 use leasehold::lease::request::{Wanted, seat, wayland, x11};
 use leasehold::time::{Instant, Span};
 use lessor::{Kind, Lessor};
+use nix::sys::signal::Signal;
 use rig::qemu;
-use rig::{CARD, Machine, TINY, debian, example, leasehold, run_in, say};
+use rig::{CARD, Machine, Program, TINY, debian, example, leasehold, run_in, say};
 use serde_json::Value;
 use xorg::Xorg;
 
@@ -71,7 +72,20 @@ fn under_xorg() {
     let xorg = Xorg::start();
     let environment = [("DISPLAY", xorg.display.as_str())];
     row("Xorg modesetting, virtio-gpu", "x11", &environment, || {});
-    row_of("Xorg, --from x11", "x11", "x11", &environment, || {});
+
+    // The way by name, the display by its EDID; killed, and asked for again before the server has noticed.
+    let lessee = || -> Command {
+        let mut lessee = example("lessee");
+        lessee.args(["--from", "x11", "--connector", "HVR:AA01"]).envs(environment);
+        lessee
+    };
+    let mut first = Program::start(&mut lessee());
+    assert_eq!(first.line()["name"], HEADSET);
+    first.signal(Signal::SIGKILL);
+    first.wait();
+    let second = Program::start(lessee().args(["--frames", "3"]));
+    assert_eq!(second.line()["from"], "x11");
+    assert_eq!(second.line()["flips"], 3);
 
     // What is not seen from a demo: choice by EDID, a headset that is taken, a lease returned, and a server that dies.
     let ask =
@@ -91,16 +105,12 @@ fn under_xorg() {
     wait_until("the end of the server is noticed", || lease.keeper.finished());
 }
 
-fn row(lessor: &str, source: &str, environment: &[(&str, &str)], ready: impl Fn()) {
-    row_of(lessor, "auto", source, environment, ready);
-}
-
 /// Runs the demo twice, the first time until it is killed; a row of the table. `ready` waits until the lessor can give
 /// the headset out.
-fn row_of(lessor: &str, from: &str, source: &str, environment: &[(&str, &str)], ready: impl Fn()) {
+fn row(lessor: &str, source: &str, environment: &[(&str, &str)], ready: impl Fn()) {
     let demo = || -> Command {
         let mut demo = leasehold();
-        demo.args(["demo", "--from", from, "--scene", "flat:80", "--json"]).env_remove("WAYLAND_DISPLAY");
+        demo.args(["demo", "--from", "auto", "--scene", "flat:80", "--json"]).env_remove("WAYLAND_DISPLAY");
         demo.env_remove("DISPLAY").envs(environment.iter().copied());
         demo
     };

@@ -71,7 +71,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
     let from = arguments.from.parse().map_err(|error: String| Failure::usage(error))?;
     let settings = Settings {
         from,
-        connector: arguments.connector.unwrap_or_default(),
+        connector: arguments.connector.unwrap_or_else(Wanted::headset),
         mode: arguments.mode,
         headset: arguments.headset,
         scanout: arguments.scanout,

@@ -6,6 +6,7 @@
 
 mod deadline;
 mod error;
+pub mod hid;
 pub mod inherited;
 pub mod seat;
 pub mod wanted;

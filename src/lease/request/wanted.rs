@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
 
-use super::RequestError;
+use super::{RequestError, hid};
 use crate::headset::edid::EdidId;
 use crate::headset::quirks;
 use crate::kms::Connector;
@@ -23,6 +23,13 @@ pub enum Wanted {
     Name(String),
     /// The display whose EDID has these numbers, whatever it is.
     Edid(EdidId),
+}
+
+impl Wanted {
+    /// A headset, with what those that are plugged in say of themselves.
+    pub fn headset() -> Self {
+        Self::Reported(hid::reported())
+    }
 }
 
 impl FromStr for Wanted {

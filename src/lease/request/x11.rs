@@ -143,7 +143,7 @@ impl Session {
         Err(RequestError::NoRandrLeases { display: self.display.clone(), version })
     }
 
-    /// What can be leased: every output that has modes, which is all that is plugged in.
+    /// What can be leased: every output that has modes, and headsets without them, whose EDID could not be read.
     fn outputs(&self) -> Result<Vec<Offered>, RequestError> {
         self.read_outputs().map_err(|error| self.broke("list its outputs", error))
     }
@@ -154,15 +154,16 @@ impl Session {
         let mut offered = Vec::new();
         for &output in &resources.outputs {
             let info = connection.randr_get_output_info(output, resources.config_timestamp)?.reply()?;
-            if info.modes.is_empty() {
+            let non_desktop = is_true(&self.property(output, b"non-desktop")?);
+            if info.modes.is_empty() && !non_desktop {
                 continue;
             }
             let candidate = Candidate {
                 name: String::from_utf8_lossy(&info.name).into_owned(),
-                non_desktop: is_true(&self.property(output, b"non-desktop")?),
+                non_desktop,
                 id: EdidId::of_edid(&self.property(output, b"EDID")?),
             };
-            let crtcs = self.idle_first(&info.crtcs, resources.config_timestamp)?;
+            let crtcs = self.to_spare(output, &info.crtcs, resources.config_timestamp)?;
             offered.push(Offered { output, crtcs, candidate });
         }
         Ok(offered)
@@ -182,15 +183,20 @@ impl Session {
         Ok(property.data)
     }
 
-    /// The CRTCs that show nothing; one that is in use would take its desktop's picture away.
-    fn idle_first(&self, crtcs: &[Crtc], time: Timestamp) -> Result<Vec<Crtc>, ReplyError> {
+    /// The CRTCs that can be asked for: what shows this output alone, a leased one among them, and then what shows
+    /// nothing. Another would take a desktop's picture away.
+    fn to_spare(&self, output: Output, crtcs: &[Crtc], time: Timestamp) -> Result<Vec<Crtc>, ReplyError> {
+        let mut own = Vec::new();
         let mut idle = Vec::new();
         for &crtc in crtcs {
-            if self.connection.randr_get_crtc_info(crtc, time)?.reply()?.outputs.is_empty() {
-                idle.push(crtc);
+            match self.connection.randr_get_crtc_info(crtc, time)?.reply()?.outputs[..] {
+                [] => idle.push(crtc),
+                [only] if only == output => own.push(crtc),
+                _ => {}
             }
         }
-        Ok(idle)
+        own.extend(idle);
+        Ok(own)
     }
 
     fn lease(self, wanted: &Wanted) -> Result<Lease, RequestError> {
@@ -218,7 +224,6 @@ impl Session {
         let mut cause = "no CRTC is free, turn a monitor off";
         loop {
             let mut taken = false;
-            // A CRTC that is leased looks idle.
             for &crtc in &offered.crtcs {
                 match self.try_create(crtc, offered.output) {
                     Ok(made) => return Ok(made),
