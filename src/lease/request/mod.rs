@@ -76,7 +76,7 @@ pub enum Keeper {
     /// The connection to the compositor.
     Wayland(wayland::Keeper),
     /// The connection to the X server.
-    X11(x11::Keeper),
+    X11(Box<x11::Keeper>),
     /// The fd alone.
     Nothing,
 }

@@ -40,9 +40,9 @@ pub fn request(display: Option<&str>, wanted: &Wanted, timeout: Span) -> Result<
 /// The X server asked, and the headsets that it has, by name. Looks where [`request`] does.
 pub fn offers(display: Option<&str>, timeout: Span) -> Result<(String, Vec<String>), RequestError> {
     let session = Session::open(display, Deadline::after(timeout))?;
-    let outputs = session.outputs()?;
-    let headsets = outputs.into_iter().map(|offered| offered.candidate).filter(|output| output.non_desktop);
-    Ok((session.place(), headsets.map(|headset| headset.name).collect()))
+    let outputs = session.outputs(Look::Probe)?;
+    let headsets = outputs.into_iter().filter(|one| one.candidate.non_desktop && !one.leased);
+    Ok((session.place(), headsets.map(|headset| headset.candidate.name).collect()))
 }
 
 /// Keeps a lease's connection open. Dropping it gives the lease back.
@@ -101,9 +101,30 @@ struct Session {
     deadline: Deadline,
 }
 
+/// What came of a request.
+enum Made {
+    Lease(randr::Lease, RawFdContainer),
+    /// Somebody has the output or its CRTC.
+    Taken,
+    /// And why.
+    Nothing(&'static str),
+}
+
+/// What is waited for.
+const ANSWER: &str = "answer the request for a lease";
+
+/// Whether a server is to look at its outputs again, which takes it tens of milliseconds each, or to tell what it knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Probe,
+    Remember,
+}
+
 /// An output that could be leased.
 struct Offered {
     output: Output,
+    /// Whether somebody has it: a server shows such an output without modes and CRTCs.
+    leased: bool,
     /// The CRTCs that can drive it.
     crtcs: Vec<Crtc>,
     candidate: Candidate,
@@ -144,13 +165,16 @@ impl Session {
     }
 
     /// What can be leased: every output that has modes, and headsets without them, whose EDID could not be read.
-    fn outputs(&self) -> Result<Vec<Offered>, RequestError> {
-        self.read_outputs().map_err(|error| self.broke("list its outputs", error))
+    fn outputs(&self, look: Look) -> Result<Vec<Offered>, RequestError> {
+        self.read_outputs(look).map_err(|error| self.broke("list its outputs", error))
     }
 
-    fn read_outputs(&self) -> Result<Vec<Offered>, ReplyError> {
+    fn read_outputs(&self, look: Look) -> Result<Vec<Offered>, ReplyError> {
         let connection = &self.connection;
-        let resources = connection.randr_get_screen_resources(self.root)?.reply()?;
+        if look == Look::Probe {
+            connection.randr_get_screen_resources(self.root)?.reply()?;
+        }
+        let resources = connection.randr_get_screen_resources_current(self.root)?.reply()?;
         let mut offered = Vec::new();
         for &output in &resources.outputs {
             let info = connection.randr_get_output_info(output, resources.config_timestamp)?.reply()?;
@@ -164,7 +188,8 @@ impl Session {
                 id: EdidId::of_edid(&self.property(output, b"EDID")?),
             };
             let crtcs = self.to_spare(output, &info.crtcs, resources.config_timestamp)?;
-            offered.push(Offered { output, crtcs, candidate });
+            let leased = info.modes.is_empty() && info.crtcs.is_empty();
+            offered.push(Offered { output, leased, crtcs, candidate });
         }
         Ok(offered)
     }
@@ -200,46 +225,57 @@ impl Session {
     }
 
     fn lease(self, wanted: &Wanted) -> Result<Lease, RequestError> {
-        let outputs = self.outputs()?;
-        let candidates: Vec<Candidate> = outputs.iter().map(|offered| offered.candidate.clone()).collect();
-        let chosen = &outputs[choose(&self.place(), &candidates, wanted)?];
-        let name = chosen.candidate.name.clone();
-        let (lease, fd) = self.create(chosen)?;
+        let (name, lease, fd) = self.obtain(wanted)?;
         let keeper = Keeper { session: self, lease, ended: false };
         let card = Card::from_fd(fd, format!("the lease on {name}"))?;
         card.enable_atomic()?;
         let card = Arc::new(card);
         let pipeline = leased_pipeline(&card)?;
-        let keeper = super::Keeper::X11(keeper);
+        let keeper = super::Keeper::X11(Box::new(keeper));
         Ok(Lease { card, pipeline, connector_name: name, source: Source::X11, keeper })
     }
 
     /// Has the server make the lease. What it holds for leased it is asked for again, for a while: it hears of a
     /// holder's death through udev, some time after.
-    fn create(&self, offered: &Offered) -> Result<(randr::Lease, RawFdContainer), RequestError> {
-        const ANSWER: &str = "answer the request for a lease";
+    fn obtain(&self, wanted: &Wanted) -> Result<(String, randr::Lease, RawFdContainer), RequestError> {
+        let until = self.deadline.at_most(FOR_THE_DEAD);
         let selected = self.connection.randr_select_input(self.root, NotifyMask::LEASE).map(drop);
         selected.map_err(|error| self.broke(ANSWER, error.into()))?;
-        let until = self.deadline.at_most(FOR_THE_DEAD);
-        let mut cause = "no CRTC is free, turn a monitor off";
+        let mut look = Look::Probe;
         loop {
-            let mut taken = false;
-            for &crtc in &offered.crtcs {
-                match self.try_create(crtc, offered.output) {
-                    Ok(made) => return Ok(made),
-                    Err(ReplyError::X11Error(error)) => {
-                        cause = refusal(error.error_kind);
-                        taken |= error.error_kind == ErrorKind::Access;
-                    }
-                    Err(error) => return Err(self.broke(ANSWER, error)),
+            let outputs = self.outputs(look)?;
+            let candidates: Vec<Candidate> = outputs.iter().map(|one| one.candidate.clone()).collect();
+            let chosen = &outputs[choose(&self.place(), &candidates, wanted)?];
+            let cause = match self.create(chosen)? {
+                Made::Lease(lease, fd) => return Ok((chosen.candidate.name.clone(), lease, fd)),
+                Made::Taken if until.left().is_some() => {
+                    std::thread::sleep(BETWEEN_REQUESTS);
+                    look = Look::Remember;
+                    continue;
                 }
-            }
-            if !taken || until.left().is_none() {
-                let (display, output) = (self.display.clone(), offered.candidate.name.clone());
-                return Err(RequestError::Refused { display, output, cause: cause.to_string() });
-            }
-            std::thread::sleep(BETWEEN_REQUESTS);
+                Made::Taken => refusal(ErrorKind::Access),
+                Made::Nothing(cause) => cause,
+            };
+            let (display, output) = (self.display.clone(), chosen.candidate.name.clone());
+            return Err(RequestError::Refused { display, output, cause: cause.to_string() });
         }
+    }
+
+    /// Tries each CRTC in turn.
+    fn create(&self, offered: &Offered) -> Result<Made, RequestError> {
+        if offered.leased {
+            return Ok(Made::Taken);
+        }
+        let mut last = Made::Nothing("no CRTC is free, turn a monitor off");
+        for &crtc in &offered.crtcs {
+            last = match self.try_create(crtc, offered.output) {
+                Ok((lease, fd)) => return Ok(Made::Lease(lease, fd)),
+                Err(ReplyError::X11Error(error)) if error.error_kind == ErrorKind::Access => Made::Taken,
+                Err(ReplyError::X11Error(error)) => Made::Nothing(refusal(error.error_kind)),
+                Err(error) => return Err(self.broke(ANSWER, error)),
+            };
+        }
+        Ok(last)
     }
 
     fn try_create(&self, crtc: Crtc, output: Output) -> Result<(randr::Lease, RawFdContainer), ReplyError> {
@@ -274,7 +310,7 @@ fn place(display: &str) -> String {
 /// Why a server makes no lease (`ProcRRCreateLease` and `drmmode_create_lease` of the X server).
 fn refusal(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Access => "the output or its CRTC is leased already (BadAccess)",
+        ErrorKind::Access => "it is leased already",
         ErrorKind::Match => "its driver or the kernel refused (BadMatch)",
         ErrorKind::Alloc => "it could not make one (BadAlloc)",
         ErrorKind::Value | ErrorKind::RandrBadOutput | ErrorKind::RandrBadCrtc => {
