@@ -3,8 +3,10 @@
 # Both install what they need first, on Debian and Ubuntu; elsewhere they name it.
 
 PACKAGES := gcc libc6-dev pkg-config libgbm-dev libvulkan1 mesa-vulkan-drivers
-TEST_PACKAGES := $(PACKAGES) vulkan-validationlayers spirv-tools edid-decode util-linux xz-utils mmdebstrap
+TEST_PACKAGES := $(PACKAGES) vulkan-validationlayers spirv-tools edid-decode util-linux xz-utils mmdebstrap \
+	qemu-system-x86 cpio busybox-static file
 export LEASEHOLD_RIG ?= $(abspath ../shared/rig/uml/run)
+export LEASEHOLD_RIG_QEMU ?= $(abspath ../shared/rig/qemu/run)
 export LEASEHOLD_HEADSETS ?= $(abspath ../shared/headsets)
 PICTURE := target/demo.png
 

@@ -17,7 +17,7 @@ use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
 use leasehold::kms::commit::modeset;
 use leasehold::kms::{Card, Connector, KmsError, Pipeline};
 use leasehold::lease::Lease;
-use leasehold::lease::request::{Keeper, wayland};
+use leasehold::lease::request::{Keeper, Wanted, wayland};
 use leasehold::time::Span;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let lease = wayland::request(None, None, Span::from_ms(5000))?;
+    let lease = wayland::request(None, &Wanted::Headset, Span::from_ms(5000))?;
     let Lease { card, pipeline, keeper: Keeper::Wayland(keeper), .. } = lease else { unreachable!() };
     let pictures = light(&card, &pipeline)?;
     let flipping = (card.clone(), pipeline.clone());

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use leasehold::cli::Failure;
-use leasehold::lease::request::wayland;
+use leasehold::lease::request::{Wanted, wayland};
 use leasehold::time::Span;
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
@@ -23,7 +23,7 @@ fn hold() -> Result<(), Failure> {
     go.thread_block().map_err(refused)?;
     say(&json!({ "waiting": true }));
     go.wait().map_err(refused)?;
-    let lease = wayland::request(Some("leasehold-0"), None, Span::from_ms(5000))?;
+    let lease = wayland::request(Some("leasehold-0"), &Wanted::Headset, Span::from_ms(5000))?;
     say(&json!({ "connector": lease.connector_name }));
     loop {
         std::thread::park();

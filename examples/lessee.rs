@@ -1,4 +1,4 @@
-//! The least a lessee does: asks for a lease over Wayland, lights the headset, and flips between two pictures at every
+//! The least a lessee does: asks for a lease, lights the headset, and flips between two pictures at every
 //! vblank until it is told to stop, has shown `--frames N`, or loses the lease.
 //!
 //! Prints the lease's objects at the start and the count of flips and missed vblanks at the end, as JSON.
@@ -16,7 +16,7 @@ use leasehold::kms::commit::modeset;
 use leasehold::kms::event::{Event, events};
 use leasehold::kms::{Connector, KmsError};
 use leasehold::lease::Lease;
-use leasehold::lease::request::wayland;
+use leasehold::lease::request::{Request, Wanted, Way, wayland};
 use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::Span;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -27,12 +27,15 @@ use serde_json::json;
 /// Leases a headset and flips two pictures on it
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// Where to ask: auto, wayland, x11, seat, inherited or fd:N
+    #[arg(long, default_value = "wayland")]
+    from: Way,
     /// Wayland socket [default: $WAYLAND_DISPLAY, else wayland-0, else leasehold-0]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     socket: Option<String>,
-    /// Connector to lease [default: the only headset]
+    /// Connector to lease, by name or EDID [default: the only headset]
     #[arg(long)]
-    connector: Option<String>,
+    connector: Option<Wanted>,
     /// Stop after so many flips [default: never]
     #[arg(long)]
     frames: Option<u64>,
@@ -50,8 +53,12 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let stop = stop_signal()?;
-    let lease =
-        wayland::request(arguments.socket.as_deref(), arguments.connector.as_deref(), Span::from_ms(5000))?;
+    let wanted = arguments.connector.clone().unwrap_or_else(Wanted::headset);
+    let patience = Span::from_ms(5000);
+    let lease = match &arguments.socket {
+        Some(socket) => wayland::request(Some(socket), &wanted, patience)?,
+        None => Request { way: arguments.from, wanted, patience }.lease()?,
+    };
     let pictures = light(&lease)?;
     say(&describe(&lease)?);
     let counts = flip_until(&lease, &pictures, arguments.frames, &stop)?;
@@ -100,6 +107,8 @@ fn light(lease: &Lease) -> Result<Vec<(DumbBuffer, Framebuffer)>, KmsError> {
 fn describe(lease: &Lease) -> Result<serde_json::Value, KmsError> {
     let card = &lease.card;
     Ok(json!({
+        "from": lease.source.name(),
+        "name": lease.connector_name,
         "connector": lease.pipeline.connector.raw(),
         "crtc": lease.pipeline.crtc.raw(),
         "planes": card.planes()?.iter().map(|plane| plane.raw()).collect::<Vec<_>>(),

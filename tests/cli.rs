@@ -160,7 +160,7 @@ fn the_doctor_says_that_there_is_no_card() {
         rig::say("SKIPPED: the_doctor_says_that_there_is_no_card: this machine has /dev/dri");
         return;
     }
-    let outcome = run(&["doctor", "--json"]);
+    let outcome = Outcome::of(leasehold().args(["doctor", "--json"]).env_remove("DISPLAY"));
     outcome.refused(3, &["no display card"]);
     let json = outcome.json();
     assert_eq!((&json["schema"], &json["cards"]), (&json!("leasehold.doctor/1"), &json!([])));
@@ -169,7 +169,7 @@ fn the_doctor_says_that_there_is_no_card() {
     assert_eq!(
         codes[1..],
         [
-            (&json!("x11"), &json!("not-built")),
+            (&json!("x11"), &json!("no-display")),
             (&json!("seat"), &json!("no-card")),
             (&json!("simulated"), &json!("always")),
         ]
@@ -183,6 +183,18 @@ fn the_doctor_says_that_there_is_no_card() {
 fn what_is_missing_around_it_is_named() {
     Outcome::of(leasehold().args(["demo", "--from", "wayland"]).env_remove("XDG_RUNTIME_DIR"))
         .refused(1, &["XDG_RUNTIME_DIR"]);
+    let x11 =
+        |display: &str| Outcome::of(leasehold().args(["demo", "--from", "x11"]).env("DISPLAY", display));
+    x11("").refused(1, &["DISPLAY is not set", "':0'"]);
+    x11("nonsense").refused(1, &["no X server at nonsense"]);
+    x11(":987").refused(1, &["no X server at :987", "XAUTHORITY"]);
+    x11("elsewhere:0").refused(1, &["elsewhere:0", "over the network"]);
+    let inherited = |fd: &str| {
+        Outcome::of(leasehold().args(["demo", "--from", "inherited"]).env("LEASEHOLD_LEASE_FD", fd))
+    };
+    inherited("").refused(1, &["LEASEHOLD_LEASE_FD is not set"]);
+    inherited("three").refused(1, &["LEASEHOLD_LEASE_FD is 'three'"]);
+    inherited("77").refused(1, &["fd 77 was not passed"]);
     let directory = made_up_headset(4);
     let (eye, out) = (directory.path().join("eye.png"), directory.path().join("frame.png"));
     write_gray(&eye, 4, 2);
@@ -198,13 +210,12 @@ fn the_help_lists_what_there_is_and_nothing_that_is_to_come() {
     assert_eq!(run(&["demo", "--nonsense"]).code, Some(2));
     for verb in [&["--help"][..], &["demo", "--help"], &["serve", "--help"], &["headset", "--help"]] {
         let help = run(verb).stdout.replace("no window system needed", "");
-        for word in ["x11", "window", "trace", "mirror", "fetch", "calibrate"] {
+        for word in ["window", "trace", "mirror", "fetch", "calibrate"] {
             assert!(!help.contains(word), "{verb:?} lists {word}: {help}");
         }
     }
     for verb in [
-        &["demo", "--from", "x11"][..],
-        &["demo", "--from", "window"],
+        &["demo", "--from", "window"][..],
         &["demo", "--mirror"],
         &["demo", "--trace", "t.json"],
         &["headset", "fetch", "--out", "somewhere"],

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use leasehold::kms::commit::{CommitFlags, commit};
 use leasehold::kms::property::Properties;
 use leasehold::kms::{Card, Connector, CrtcId, Pipeline};
-use leasehold::lease::request::wayland;
+use leasehold::lease::request::{Wanted, wayland};
 use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::{Instant, Span};
 use nix::errno::Errno;
@@ -52,7 +52,7 @@ fn a_lease_holds_one_headset_and_leaves_the_desktop_alone() {
 }
 
 fn the_desktop_is_out_of_reach(desktop: &Desktop) {
-    let lease = wayland::request(Some("leasehold-0"), None, Span::from_ms(5000)).unwrap();
+    let lease = wayland::request(Some("leasehold-0"), &Wanted::Headset, Span::from_ms(5000)).unwrap();
     let Pipeline { connector, crtc, primary, .. } = desktop.pipeline;
     assert_eq!(lease.connector_name, "Virtual-2");
     assert_eq!(lease.card.connectors().unwrap(), [lease.pipeline.connector]);

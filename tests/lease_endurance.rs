@@ -12,7 +12,7 @@ use std::time::Duration;
 use babbler::{Babbler, Dice};
 use leasehold::lease::RequestError;
 use leasehold::lease::limits;
-use leasehold::lease::request::wayland;
+use leasehold::lease::request::{Wanted, wayland};
 use leasehold::time::{Instant, Span};
 use nix::sys::signal::Signal;
 use rig::{Program, VIVE, example, inside, leasehold, say};
@@ -136,7 +136,7 @@ fn rubbish_on_the_socket_harms_nobody_else() {
         assert_eq!((after.fds, after.card_files), (before.fds, before.card_files));
         let (_, offers) = wayland::offers(Some(SOCKET), Span::from_ms(5000)).unwrap();
         assert_eq!(offers, ["Virtual-2"]);
-        let lease = wayland::request(Some(SOCKET), None, Span::from_ms(5000)).unwrap();
+        let lease = wayland::request(Some(SOCKET), &Wanted::Headset, Span::from_ms(5000)).unwrap();
         assert_eq!(lease.card.connectors().unwrap(), [lease.pipeline.connector]);
         drop(lease);
         serve.event("ended");
@@ -249,12 +249,16 @@ impl Tally {
     /// Comes as a good client, who is answered whatever the others do. Only the headset may be taken.
     fn behave(&mut self) {
         let start = Instant::now();
-        match wayland::request(Some(SOCKET), None, Span::from_ms(5000)) {
+        match wayland::request(Some(SOCKET), &Wanted::Headset, Span::from_ms(5000)) {
             Ok(lease) => {
                 assert_eq!(lease.connector_name, "Virtual-2");
                 self.leased += 1;
             }
-            Err(RequestError::NothingOffered { .. } | RequestError::Denied { .. }) => {}
+            Err(
+                RequestError::NothingOffered { .. }
+                | RequestError::Denied { .. }
+                | RequestError::Withdrawn { .. },
+            ) => {}
             Err(error) => panic!("a good client was not served: {error}"),
         }
         self.served += 1;

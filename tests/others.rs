@@ -9,7 +9,7 @@ mod client;
 mod lessor;
 mod rig;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,24 +20,11 @@ use leasehold::time::{Instant, Span};
 use lessor::{Kind, Lessor, SAID};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use rig::{CARD, Program, VIVE, example, inside_tree, pin, say, serve};
+use rig::{CARD, Program, VIVE, debian, example, inside_tree, pin, say, serve};
 use serde_json::Value;
 
 /// The lessors take turns so often, so that whatever else the machine does meets both.
 const TURNS: usize = 4;
-
-/// The Debian tree, made if it is not there yet, or why it cannot be had.
-fn debian() -> Result<PathBuf, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/others/tree");
-    let outcome = Command::new(script).output().map_err(|error| error.to_string())?;
-    let (said, complained) =
-        (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
-    if outcome.status.success() {
-        return Ok(PathBuf::from(said.trim()));
-    }
-    let why = format!("{complained}{said}");
-    Err(format!("tests/others/tree could not make a Debian tree: {}", why.trim()))
-}
 
 /// What part of sway's time is the goal, and what no change may make worse than until it is reached.
 const GOAL: f64 = 0.5;

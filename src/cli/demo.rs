@@ -8,17 +8,19 @@ use crate::compositor::scanout::Method;
 use crate::demo::{self, Scene, Settings, is_to_come};
 use crate::files;
 use crate::kms::ModeRequest;
+use crate::lease::request::Wanted;
 use crate::time::{Instant, Span};
 
 /// Show a scene on the headset, until --seconds, --frames or a signal ends it
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where the display comes from: auto, wayland, seat, fd:N or simulated
+    /// Where the display comes from: wayland, x11, seat, inherited (the fd that LEASEHOLD_LEASE_FD names), fd:N,
+    /// simulated, or auto, which tries them in turn
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     from: String,
-    /// The connector, where there are several headsets
+    /// The connector, by name (DP-1) or by its display's EDID (HVR:AA01) [default: the only headset]
     #[arg(long, value_name = "NAME")]
-    connector: Option<String>,
+    connector: Option<Wanted>,
     /// The mode, as WxH or WxH@HZ [default: the headset's preferred one]
     #[arg(long, value_name = "MODE")]
     mode: Option<ModeRequest>,
@@ -69,7 +71,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
     let from = arguments.from.parse().map_err(|error: String| Failure::usage(error))?;
     let settings = Settings {
         from,
-        connector: arguments.connector,
+        connector: arguments.connector.unwrap_or_else(Wanted::headset),
         mode: arguments.mode,
         headset: arguments.headset,
         scanout: arguments.scanout,

@@ -15,7 +15,7 @@ use crate::error::{Class, Classified};
 use crate::files::FileError;
 use crate::kms::ModeRequest;
 use crate::kms::buffer::PixelFormat;
-use crate::lease::request::RequestError;
+use crate::lease::request::{RequestError, Wanted};
 use crate::report::{Priority, Report, Setup};
 use crate::thread::cpu::Cpus;
 use crate::thread::priority::{Urgency, make_realtime};
@@ -31,8 +31,8 @@ pub use stage::{From, is_to_come};
 pub struct Settings {
     /// Where the display comes from.
     pub from: From,
-    /// The connector's name, where there are several.
-    pub connector: Option<String>,
+    /// The connector that is wanted.
+    pub connector: Wanted,
     /// The mode; without, the headset's preferred one.
     pub mode: Option<ModeRequest>,
     /// The headset's data.

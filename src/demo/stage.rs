@@ -7,52 +7,43 @@ use crate::compositor::scanout::{Picture, Pictures};
 use crate::display::leased::LeasedDisplay;
 use crate::display::simulated::SimulatedDisplay;
 use crate::display::{Display, DisplayError};
+use crate::error::{Class, Classified};
 use crate::files::{edid_cache, read_headset};
 use crate::headset::Headset;
 use crate::kms::buffer::PixelFormat;
 use crate::kms::{Connector, Mode, ModeRequest};
-use crate::lease::request::{Lease, RequestError, inherited, seat, wayland};
+use crate::lease::request::{Lease, Request, RequestError, Way};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Device, Image, VulkanError};
 
 /// Where a display comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
-    /// The first that works: Wayland, the seat, then a simulated panel.
-    Auto,
-    /// A compositor that leases displays.
-    Wayland,
-    /// The card itself.
-    Seat,
-    /// A lease that this process was started with.
-    Fd(i32),
+    /// A lease that is to be had this way; where none is and the way is [`Way::Auto`], a simulated panel.
+    Lease(Way),
     /// A panel that is not there.
     Simulated,
 }
 
-/// Ways that are promised and not built yet.
-const TO_COME: [&str; 2] = ["x11", "window"];
+/// A way that is promised and not built yet.
+const TO_COME: &str = "window";
 
 impl std::str::FromStr for From {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "auto" => Ok(Self::Auto),
-            "wayland" => Ok(Self::Wayland),
-            "seat" => Ok(Self::Seat),
             "simulated" => Ok(Self::Simulated),
-            _ => match text.strip_prefix("fd:").map(str::parse) {
-                Some(Ok(fd)) if fd >= 0 => Ok(Self::Fd(fd)),
-                _ => Err(format!("'{text}' is no source: write auto, wayland, seat, fd:N or simulated")),
-            },
+            _ => text.parse().map(Self::Lease).map_err(|_| {
+                format!("'{text}' is no source: write auto, wayland, x11, seat, inherited, fd:N or simulated")
+            }),
         }
     }
 }
 
 /// Whether `text` names a way that is not built yet.
 pub fn is_to_come(text: &str) -> bool {
-    TO_COME.contains(&text)
+    text == TO_COME
 }
 
 /// How long a compositor may take to answer.
@@ -83,15 +74,25 @@ pub enum Venue {
 impl Venue {
     /// Finds a display as `settings` say.
     pub fn find(settings: &Settings) -> Result<Self, DemoError> {
-        let connector = settings.connector.as_deref();
-        let lease = match settings.from {
-            From::Simulated => None,
-            From::Wayland => Some(wayland::request(None, connector, PATIENCE)?),
-            From::Seat => Some(seat::open(None, connector)?),
-            From::Fd(fd) => Some(inherited::take(fd)?),
-            From::Auto => first_that_works(connector),
+        let From::Lease(way) = settings.from else { return Ok(Self::Simulated) };
+        let request = Request { way, wanted: settings.connector.clone(), patience: PATIENCE };
+        let lease = match request.lease() {
+            Err(RequestError::NoWay(refusals)) => {
+                for (passed_over, why) in refusals {
+                    match why.class() {
+                        // There is a headset: whoever looks at a simulated panel should not have to wonder.
+                        Class::LeaseDenied => tracing::warn!("not from {passed_over}: {why}"),
+                        _ => tracing::info!("not from {passed_over}: {why}"),
+                    }
+                }
+                tracing::info!("not from {TO_COME}: not in this version");
+                for headset in edid_cache::look_around() {
+                    tracing::warn!("{headset}");
+                }
+                return Ok(Self::Simulated);
+            }
+            other => other?,
         };
-        let Some(lease) = lease else { return Ok(Self::Simulated) };
         // So that it is known by name when its EDID no longer answers.
         edid_cache::look_around();
         lease.card.enable_atomic().map_err(DisplayError::from)?;
@@ -119,29 +120,6 @@ impl Venue {
 
 /// What one CPU takes to draw a pixel, at the most (docs/performance.md).
 const ON_A_CPU_A_PIXEL: Span = Span::from_ns(40);
-
-fn first_that_works(connector: Option<&str>) -> Option<Lease> {
-    let passed_over = |name: &str, why: &dyn std::fmt::Display| tracing::info!("not from {name}: {why}");
-    type Way<'a> = (&'static str, &'a dyn Fn() -> Result<Lease, RequestError>);
-    let wayland = || wayland::request(None, connector, PATIENCE);
-    let seat = || seat::open(None, connector);
-    let ways: [Way<'_>; 2] = [("wayland", &wayland), ("seat", &seat)];
-    for (name, request) in ways {
-        match request() {
-            Ok(lease) => return Some(lease),
-            Err(error) => passed_over(name, &error),
-        }
-        if name == "wayland" {
-            passed_over("x11", &"not in this version");
-        }
-    }
-    passed_over("fd:N", &"no fd was named");
-    passed_over("window", &"not in this version");
-    for headset in edid_cache::look_around() {
-        tracing::warn!("{headset}");
-    }
-    None
-}
 
 fn on_lease(settings: &Settings, device: &Arc<Device>, lease: Lease, mode: Mode) -> Result<Stage, DemoError> {
     let Lease { card, pipeline, connector_name, source, keeper } = lease;

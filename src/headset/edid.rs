@@ -6,9 +6,12 @@
 pub(super) mod base;
 pub(super) mod cta;
 mod error;
+mod id;
 pub(super) mod mode;
 mod purpose;
 pub mod standard;
+
+pub use id::EdidId;
 
 use super::displayid;
 use super::quirks::{self, KnownHeadset};

@@ -75,8 +75,8 @@ fn sway() -> Command {
     command
 }
 
-/// wlroots finds cards through udev; a second daemon beside the first would do harm.
-fn start_udev() {
+/// wlroots and Xorg hear of cards and leases through udev; a second daemon beside the first would do harm.
+pub fn start_udev() {
     if std::path::Path::new("/run/udev/control").exists() {
         return;
     }

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses another part")]
 
 pub mod desktop;
+pub mod qemu;
 pub mod supervisor;
 
 use std::io::{BufRead, BufReader, Write};
@@ -62,30 +63,70 @@ fn inside_of(
     tree: impl FnOnce() -> Result<Option<PathBuf>, String>,
     body: impl FnOnce(),
 ) {
-    let ran = format!("{test}: ran in the rig to its end");
     if is_inside() {
         body();
-        say(&ran);
+        ran(test);
         return;
     }
+    run_in(Ok(Machine::uml()), test, edid, tree);
+}
+
+/// Says, inside a rig, that `test` ran to its end.
+pub fn ran(test: &str) {
+    say(&ran_to_its_end(test));
+}
+
+fn ran_to_its_end(test: &str) -> String {
+    format!("{test}: ran in the rig to its end")
+}
+
+/// A rig's program and what it is to be told beside the usual.
+pub struct Machine {
+    run: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Machine {
+    /// User Mode Linux: starts in a second and runs at full speed.
+    pub fn uml() -> Self {
+        Self { run: program(), arguments: Vec::new() }
+    }
+}
+
+/// Runs `test` of this test binary in a rig, and returns what it printed. Without a rig, or without a tree, says so and
+/// returns nothing.
+pub fn run_in(
+    machine: Result<Machine, String>,
+    test: &str,
+    edid: &str,
+    tree: impl FnOnce() -> Result<Option<PathBuf>, String>,
+) -> Option<String> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let (run, edid) = (program(), headsets().join(edid));
-    if !run.exists() || !edid.exists() {
+    let skip = |why: &str| {
+        say(&format!("SKIPPED: {test} because {why}"));
+        None
+    };
+    let edid = headsets().join(edid);
+    let machine = match machine {
+        Ok(machine) => machine,
+        Err(why) => return skip(&why),
+    };
+    if !machine.run.exists() || !edid.exists() {
         say(&format!(
             "SKIPPED: {test}: no {} or {} (set LEASEHOLD_RIG and LEASEHOLD_HEADSETS)",
-            run.display(),
+            machine.run.display(),
             edid.display()
         ));
-        return;
+        return None;
     }
     let tree = match tree() {
         Ok(tree) => tree,
-        Err(why) => return say(&format!("SKIPPED: {test} because {why}")),
+        Err(why) => return skip(&why),
     };
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     let mut binary = std::env::current_exe().expect("a test knows its binary");
-    let mut command = Command::new(&run);
-    command.arg("-e").arg(&edid).arg("-o").arg(&out);
+    let mut command = Command::new(&machine.run);
+    command.args(&machine.arguments).arg("-e").arg(&edid).arg("-o").arg(&out);
     if let Some(tree) = &tree {
         command.arg("-r").arg(tree);
         binary = take_along(&binary, &out);
@@ -98,11 +139,25 @@ fn inside_of(
         binary.display()
     ));
     let outcome = command.output().expect("the rig starts");
-    let text = String::from_utf8_lossy(&outcome.stdout);
+    let text = String::from_utf8_lossy(&outcome.stdout).into_owned();
     say(&text);
     assert!(outcome.status.success(), "{test} failed inside the rig:\n{text}");
     // A test that returned before it came here would pass too.
-    assert!(text.contains(&ran), "the rig did not run {test}:\n{text}");
+    assert!(text.contains(&ran_to_its_end(test)), "the rig did not run {test}:\n{text}");
+    Some(text)
+}
+
+/// A Debian tree with other people's programs, made if it is not there yet, or why it cannot be had.
+pub fn debian() -> Result<PathBuf, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/others/tree");
+    let outcome = Command::new(script).output().map_err(|error| error.to_string())?;
+    let (said, complained) =
+        (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+    if outcome.status.success() {
+        return Ok(PathBuf::from(said.trim()));
+    }
+    let why = format!("{complained}{said}");
+    Err(format!("tests/others/tree could not make a Debian tree: {}", why.trim()))
 }
 
 /// The numbers that a test may be steered by; nothing else of the environment gets into the rig.

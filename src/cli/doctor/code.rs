@@ -62,7 +62,9 @@ codes! {
     NotPermitted = "not-permitted",
     NoAnswer = "no-answer",
     ConnectionBroke = "connection-broke",
-    NotBuilt = "not-built",
+    NoDisplay = "no-display",
+    RemoteDisplay = "remote-display",
+    NoServer = "no-server",
 
     // Vulkan.
     NoVulkanLoader = "no-vulkan-loader",

@@ -23,6 +23,8 @@ pub struct Facts {
     /// Headsets that are on the USB, whatever becomes of their displays.
     pub usb_headsets: Vec<&'static str>,
     pub wayland: WaylandFacts,
+    /// What the X server said.
+    pub x11: Result<Offers, RequestError>,
     pub vulkan: Result<VulkanFacts, VulkanError>,
     pub limits: Limits,
     pub user: User,
@@ -158,6 +160,7 @@ pub struct WaylandFacts {
 /// What is on offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offers {
+    /// Whose: a Wayland socket, or an X display.
     pub socket: String,
     pub connectors: Vec<String>,
 }

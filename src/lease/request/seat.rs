@@ -6,22 +6,23 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use super::{Keeper, Lease, RequestError, Source, headset_of};
+use super::error::most_telling;
+use super::{Keeper, Lease, RequestError, Source, Wanted, headset_of};
 use crate::kms::{Card, KmsError};
 
-/// Opens `card` (else each in turn) and takes the headset on `connector` (else the only one).
-pub fn open(card: Option<&Path>, connector: Option<&str>) -> Result<Lease, RequestError> {
+/// Opens `card` (else each in turn) and takes the connector that is wanted.
+pub fn open(card: Option<&Path>, wanted: &Wanted) -> Result<Lease, RequestError> {
     if let Some(path) = card {
-        return open_one(path, connector);
+        return open_one(path, wanted);
     }
-    let mut refused = RequestError::NoCard;
+    let mut refusals = Vec::new();
     for path in cards()? {
-        match open_one(&path, connector) {
+        match open_one(&path, wanted) {
             Ok(lease) => return Ok(lease),
-            Err(error) => refused = error,
+            Err(error) => refusals.push(error),
         }
     }
-    Err(refused)
+    Err(most_telling(refusals).unwrap_or(RequestError::NoCard))
 }
 
 /// The cards of this machine, in order; at least one.
@@ -82,9 +83,9 @@ fn open_card(path: &Path) -> Result<Card, RequestError> {
     Ok(card)
 }
 
-fn open_one(path: &Path, connector: Option<&str>) -> Result<Lease, RequestError> {
+fn open_one(path: &Path, wanted: &Wanted) -> Result<Lease, RequestError> {
     let card = own(path)?;
-    let (pipeline, connector_name) = headset_of(&card, connector)?;
+    let (pipeline, connector_name) = headset_of(&card, wanted)?;
     Ok(Lease {
         card: Arc::new(card),
         pipeline,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use wayland_client::backend::WaylandError;
 use wayland_client::protocol::wl_callback::{self, WlCallback};
 use wayland_client::protocol::wl_registry::{self, WlRegistry};
@@ -20,31 +20,29 @@ use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_device_v1::{
 use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_request_v1::WpDrmLeaseRequestV1;
 use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_v1::{self, WpDrmLeaseV1};
 
-use super::{Candidate, Lease, RequestError, Source, choose};
+use super::deadline::Deadline;
+use super::wanted::{Candidate, choose};
+use super::{Lease, RequestError, Source, Wanted};
 use crate::kms::pipeline::leased_pipeline;
 use crate::kms::{Card, Connector, ConnectorId};
-use crate::time::{Instant, Span};
+use crate::time::Span;
 
 /// Where to look when the user names no socket.
 const USUAL_SOCKETS: [&str; 2] = ["wayland-0", "leasehold-0"];
 
-/// Asks for a lease on the connector of that name, else on the only headset on offer. `socket` is a name in
-/// `$XDG_RUNTIME_DIR` or a path; without one, `$WAYLAND_DISPLAY`, else the usual names are tried. No answer is waited
-/// for longer than `timeout` in all.
-pub fn request(socket: Option<&str>, connector: Option<&str>, timeout: Span) -> Result<Lease, RequestError> {
-    let deadline = Deadline { at: Instant::now() + timeout, after: timeout };
-    let mut session = Session::open(socket, deadline)?;
+/// Asks for a lease on the connector that is wanted. `socket` is a name in `$XDG_RUNTIME_DIR` or a path; without one,
+/// `$WAYLAND_DISPLAY`, else the usual names are tried. No answer is waited for longer than `timeout` in all.
+pub fn request(socket: Option<&str>, wanted: &Wanted, timeout: Span) -> Result<Lease, RequestError> {
+    let mut session = Session::open(socket, Deadline::after(timeout))?;
     session.learn_offers()?;
-    session.lease(connector)
+    session.lease(wanted)
 }
 
 /// What is on offer: the socket asked and the connectors' names, none of which is leased. Looks where [`request`] does.
 pub fn offers(socket: Option<&str>, timeout: Span) -> Result<(String, Vec<String>), RequestError> {
-    let deadline = Deadline { at: Instant::now() + timeout, after: timeout };
-    let mut session = Session::open(socket, deadline)?;
+    let mut session = Session::open(socket, Deadline::after(timeout))?;
     session.learn_offers()?;
-    let connectors = session.client.devices.iter().flat_map(|device| &device.connectors);
-    let names = connectors.map(|connector| connector.name.clone()).collect();
+    let names = session.client.offered().map(|(_, connector)| connector.name.clone()).collect();
     Ok((session.socket, names))
 }
 
@@ -76,13 +74,6 @@ impl Drop for Keeper {
     }
 }
 
-/// When to give up.
-#[derive(Clone, Copy, Debug)]
-struct Deadline {
-    at: Instant,
-    after: Span,
-}
-
 /// A connection and all that came over it.
 #[derive(Debug)]
 struct Session {
@@ -106,6 +97,8 @@ struct Client {
 #[derive(Debug)]
 struct Device {
     object: WpDrmLeaseDeviceV1,
+    /// The number of its global.
+    global: u32,
     card: Option<Card>,
     connectors: Vec<Offered>,
     done: bool,
@@ -138,8 +131,10 @@ impl Session {
         Ok(Self { socket, connection, queue, client: Client::default(), deadline })
     }
 
-    /// Waits until every lease device has said all it has, or the time is up and at least one has.
+    /// Waits until every lease device has said all it has. One that keeps silent, as a compositor's card does while it
+    /// is not master of it, gets half of the time if there are others.
     fn learn_offers(&mut self) -> Result<(), RequestError> {
+        const OFFER: &str = "offer its displays";
         let handle = self.queue.handle();
         self.connection.display().get_registry(&handle, ());
         self.connection.display().sync(&handle, ());
@@ -147,37 +142,35 @@ impl Session {
         if self.client.devices.is_empty() {
             return Err(RequestError::NoLeasing { socket: self.socket.clone() });
         }
-        match self.wait("offer its displays", |client| client.devices.iter().all(|device| device.done)) {
-            Err(RequestError::TimedOut { .. }) if self.client.devices.iter().any(|device| device.done) => {
-                Ok(())
+        let all = |client: &Client| client.devices.iter().all(|device| device.done);
+        match self.wait_until(self.deadline.halfway(), OFFER, all) {
+            Err(RequestError::TimedOut { .. }) => {
+                self.wait(OFFER, |client| client.devices.iter().any(|device| device.done))
             }
             other => other,
         }
     }
 
-    fn lease(mut self, name: Option<&str>) -> Result<Lease, RequestError> {
-        let offered: Vec<(&Device, &Offered)> = self
-            .client
-            .devices
-            .iter()
-            .flat_map(|device| device.connectors.iter().map(move |connector| (device, connector)))
-            .collect();
-        let candidates: Vec<Candidate> = offered
-            .iter()
-            .map(|(device, connector)| Candidate {
-                name: connector.name.clone(),
-                headset: non_desktop(device, connector),
-            })
-            .collect();
-        let (device, connector) = offered[choose(&self.socket, &candidates, name)?];
-        let connector_name = connector.name.clone();
+    fn lease(mut self, wanted: &Wanted) -> Result<Lease, RequestError> {
+        let offered: Vec<(&Device, &Offered)> = self.client.offered().collect();
+        let candidates: Vec<Candidate> =
+            offered.iter().map(|(device, connector)| candidate(device, connector)).collect();
+        let (device, connector) = offered[choose(&self.socket, &candidates, wanted)?];
+        let (asked, connector_name) = (connector.object.clone(), connector.name.clone());
         let handle = self.queue.handle();
         let request = device.object.create_lease_request(&handle, ());
-        request.request_connector(&connector.object);
+        request.request_connector(&asked);
         let lease = request.submit(&handle, ());
         self.wait("answer the request for a lease", |client| client.finished || client.lease_fd.is_some())?;
-        let Some(fd) = self.client.lease_fd.take() else {
-            return Err(RequestError::Denied { socket: self.socket, connector: connector_name });
+        let (socket, connector) = (self.socket.clone(), connector_name.clone());
+        let fd = match (self.client.lease_fd.take(), self.client.finished) {
+            (Some(fd), false) => fd,
+            (Some(_), true) => return Err(RequestError::Ended { socket, connector }),
+            // A connector is withdrawn from everyone else at a grant, too: here it was not granted to us.
+            (None, _) if self.client.connector(&asked).is_none() => {
+                return Err(RequestError::Withdrawn { socket, connector });
+            }
+            (None, _) => return Err(RequestError::Denied { socket, connector }),
         };
         let card = Card::from_fd(fd, format!("the lease on {connector_name}"))?;
         card.enable_atomic()?;
@@ -198,19 +191,26 @@ impl Session {
         }
     }
 
-    /// Sends and receives until `reached`, or the time is up.
+    /// Sends and receives until `reached`, or all the time is up.
     fn wait(&mut self, what: &'static str, reached: impl Fn(&Client) -> bool) -> Result<(), RequestError> {
+        self.wait_until(self.deadline, what, reached)
+    }
+
+    fn wait_until(
+        &mut self,
+        deadline: Deadline,
+        what: &'static str,
+        reached: impl Fn(&Client) -> bool,
+    ) -> Result<(), RequestError> {
         loop {
             self.pump()?;
             if reached(&self.client) {
                 return Ok(());
             }
-            let left_ms = ((self.deadline.at - Instant::now()).as_ns() + 999_999) / 1_000_000;
-            if left_ms <= 0 {
-                let (socket, seconds) = (self.socket.clone(), self.deadline.after.as_secs_f64());
+            let Some(timeout) = deadline.left() else {
+                let (socket, seconds) = (self.socket.clone(), deadline.seconds());
                 return Err(RequestError::TimedOut { socket, what, seconds });
-            }
-            let timeout = PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX);
+            };
             let mut fds = [PollFd::new(self.connection.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, timeout) {
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -256,13 +256,26 @@ fn candidates(socket: Option<&str>) -> Result<Vec<PathBuf>, RequestError> {
     Ok(names.iter().map(|name| PathBuf::from(&folder).join(name)).collect())
 }
 
-/// Whether the kernel calls what hangs on a connector non-desktop.
-fn non_desktop(device: &Device, connector: &Offered) -> bool {
-    let (Some(card), Some(id)) = (&device.card, connector.id) else { return false };
-    Connector::read(card, id, false).is_ok_and(|connector| connector.non_desktop)
+/// What can be told of a connector. The protocol says nothing of what hangs on it, but the device's fd, which is not
+/// master, lets anyone look.
+fn candidate(device: &Device, connector: &Offered) -> Candidate {
+    let looked = device.card.as_ref().zip(connector.id);
+    let seen = looked.and_then(|(card, id)| Connector::read(card, id, false).ok());
+    let told = seen.as_ref().map(Candidate::of);
+    Candidate {
+        name: connector.name.clone(),
+        non_desktop: told.as_ref().is_some_and(|told| told.non_desktop),
+        id: told.and_then(|told| told.id),
+    }
 }
 
 impl Client {
+    /// What is on offer by devices that have said all they have.
+    fn offered(&self) -> impl Iterator<Item = (&Device, &Offered)> {
+        let devices = self.devices.iter().filter(|device| device.done);
+        devices.flat_map(|device| device.connectors.iter().map(move |connector| (device, connector)))
+    }
+
     fn device(&mut self, object: &WpDrmLeaseDeviceV1) -> Option<&mut Device> {
         self.devices.iter_mut().find(|device| device.object == *object)
     }
@@ -282,11 +295,19 @@ impl Dispatch<WlRegistry, ()> for Client {
         _connection: &Connection,
         handle: &QueueHandle<Self>,
     ) {
-        if let wl_registry::Event::Global { name, interface, .. } = event
-            && interface == WpDrmLeaseDeviceV1::interface().name
-        {
-            let object = registry.bind(name, 1, handle, ());
-            client.devices.push(Device { object, card: None, connectors: Vec::new(), done: false });
+        match event {
+            wl_registry::Event::Global { name: global, interface, .. }
+                if interface == WpDrmLeaseDeviceV1::interface().name =>
+            {
+                let object = registry.bind(global, 1, handle, ());
+                let connectors = Vec::new();
+                client.devices.push(Device { object, global, card: None, connectors, done: false });
+            }
+            // Its card was unplugged: it will say no more.
+            wl_registry::Event::GlobalRemove { name } => {
+                client.devices.retain(|device| device.global != name);
+            }
+            _ => {}
         }
     }
 }

@@ -13,7 +13,12 @@ mod wayland;
 use nix::unistd::{User as Account, getegid, geteuid, getgrouplist, getgroups};
 
 pub use self::tree::Tree;
-use super::facts::{Facts, User};
+use super::facts::{Facts, Offers, User};
+use crate::lease::request::x11;
+use crate::time::Span;
+
+/// How long a server is waited for.
+const NO_ANSWER: Span = Span::from_ms(2000);
 
 /// Looks at everything below `tree`, and at what answers only for itself: Wayland, Vulkan and the scheduler.
 pub fn gather(tree: &Tree) -> Facts {
@@ -26,6 +31,7 @@ pub fn gather(tree: &Tree) -> Facts {
         nvidia_modeset: buses::nvidia_modeset(tree),
         usb_headsets: buses::usb_headsets(tree),
         wayland,
+        x11: x11::offers(None, NO_ANSWER).map(|(socket, connectors)| Offers { socket, connectors }),
         vulkan,
         // After Vulkan, to see how much memory its driver takes.
         limits: limits::look(tree),

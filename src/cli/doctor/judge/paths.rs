@@ -52,18 +52,40 @@ pub fn judge(facts: &Facts, cards: &[Finding]) -> (Vec<PathFinding>, Vec<Finding
     let wayland = path("wayland", wayland(&facts.wayland, cards));
     let seat = path("seat", seat(facts, cards));
     let simulated = PathFinding::usable(SIMULATED, Code::Always, "it needs no headset");
-    (vec![wayland, x11(), seat, simulated], obstacles)
+    (vec![wayland, x11(&facts.x11, cards), seat, simulated], obstacles)
 }
 
-/// No fault of the machine's, so it is no finding.
-fn x11() -> PathFinding {
-    let obstacle = Finding::error(
-        Code::NotBuilt,
-        "x11",
-        "this version cannot lease from an X server",
-        "use a Wayland compositor that leases, or 'leasehold serve' without a desktop",
-    );
-    PathFinding::blocked("x11", &obstacle)
+/// That there is no X server, or one that leases nothing, is no fault of the machine's, so it is no finding.
+fn x11(answer: &Result<Offers, RequestError>, cards: &[Finding]) -> PathFinding {
+    let error = match answer {
+        Ok(Offers { socket, connectors }) if !connectors.is_empty() => {
+            let why = format!("the X server at {socket} offers {}", connectors.join(", "));
+            return PathFinding::usable("x11", Code::Offered, why);
+        }
+        Ok(Offers { socket, .. }) => {
+            let why = format!("the X server at {socket} has no headset to lease");
+            let nothing = Finding::error(
+                Code::NothingOffered,
+                "x11",
+                why,
+                "plug it in and switch it on, and see that nobody has it leased",
+            );
+            return PathFinding::blocked("x11", &not_offered(cards).cloned().unwrap_or(nothing));
+        }
+        Err(error) => error,
+    };
+    let code = match error {
+        RequestError::NoDisplay => Code::NoDisplay,
+        RequestError::RemoteDisplay { .. } => Code::RemoteDisplay,
+        RequestError::NoServer { .. } => Code::NoServer,
+        RequestError::NoRandrLeases { .. } => Code::NoLeasing,
+        RequestError::TimedOut { .. } => Code::NoAnswer,
+        _ => Code::ConnectionBroke,
+    };
+    // These errors say what is wrong, a colon, and what to do about it.
+    let text = error.to_string();
+    let (why, remedy) = text.rsplit_once(": ").unwrap_or((&text, "see the X server's log, and try again"));
+    PathFinding::blocked("x11", &Finding::error(code, "x11", why, remedy))
 }
 
 /// Why a lessor that knows its trade offers nothing, the likeliest first.
@@ -78,6 +100,10 @@ const NOT_OFFERED: [Code; 8] = [
     Code::NoHeadset,
 ];
 
+fn not_offered(cards: &[Finding]) -> Option<&Finding> {
+    NOT_OFFERED.iter().find_map(|&code| cards.iter().find(|finding| finding.code == code))
+}
+
 fn wayland(facts: &WaylandFacts, cards: &[Finding]) -> Result<(Code, String), Finding> {
     let offers = match &facts.answer {
         Ok(offers) => offers,
@@ -87,8 +113,7 @@ fn wayland(facts: &WaylandFacts, cards: &[Finding]) -> Result<(Code, String), Fi
     let listener = facts.listener(socket);
     let who = listener.map_or(String::new(), |listener| format!(" ({})", listener.program));
     if connectors.is_empty() {
-        let cause = NOT_OFFERED.iter().find_map(|&code| cards.iter().find(|finding| finding.code == code));
-        return Err(match cause {
+        return Err(match not_offered(cards) {
             Some(cause) => cause.clone(),
             None => Finding::error(
                 Code::NothingOffered,

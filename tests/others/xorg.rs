@@ -1,0 +1,52 @@
+//! Xorg with its modesetting driver, which leases over RandR.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::lessor::start_udev;
+use super::rig::CARD;
+
+/// A server at work, stopped with its drop.
+pub struct Xorg {
+    server: Child,
+    /// Where it is: `:0`.
+    pub display: String,
+}
+
+impl Xorg {
+    /// Starts it, without keyboard, mouse or GPU, and waits until it lets clients in.
+    pub fn start() -> Self {
+        const CONFIG: &str = "/tmp/xorg.conf";
+        let config = format!(
+            "Section \"ServerFlags\"\n Option \"AutoAddDevices\" \"false\"\n Option \"AutoAddGPU\" \"false\"\nEndSection\n\
+             Section \"Device\"\n Identifier \"card\"\n Driver \"modesetting\"\n Option \"kmsdev\" \"{CARD}\"\n \
+             Option \"AccelMethod\" \"none\"\nEndSection\n"
+        );
+        std::fs::write(CONFIG, config).expect("the rig's /tmp can be written");
+        // It learns that a lease is over from the kernel's uevent, by way of udev.
+        start_udev();
+        let mut server = Command::new("Xorg")
+            .args(["-config", CONFIG, "-logfile", "/tmp/Xorg.log", "-displayfd", "1"])
+            .args(["-novtswitch", "-sharevts", "-noreset"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it is in the tree");
+        let mut number = String::new();
+        let stdout = server.stdout.take().expect("stdout is a pipe");
+        BufReader::new(stdout).read_line(&mut number).expect("it prints its number when it is ready");
+        let log = || std::fs::read_to_string("/tmp/Xorg.log").unwrap_or_default();
+        assert!(!number.trim().is_empty(), "Xorg did not start:\n{}", log());
+        Self { server, display: format!(":{}", number.trim()) }
+    }
+}
+
+impl Drop for Xorg {
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.server.id() as i32), Signal::SIGTERM);
+        let _ = self.server.wait();
+    }
+}

@@ -1,0 +1,54 @@
+//! Which connector a headset is on, by what its mainboard says over HID.
+
+mod rig;
+#[path = "request/uhid.rs"]
+mod uhid;
+
+use leasehold::headset::edid::EdidId;
+use leasehold::lease::request::{Wanted, hid};
+use leasehold::time::{Instant, Span};
+use rig::{VIVE, example, inside, serve};
+use serde_json::json;
+use uhid::Uhid;
+
+/// What a Vive's mainboard answers: number, type, length, and its EDID's four bytes.
+fn device_info() -> Vec<u8> {
+    let mut report = vec![0x04, 0x87, 0x29, 60, 0x22, 0xd2, 0x01, 0xaa];
+    report.resize(64, 0);
+    report
+}
+
+#[test]
+fn a_vive_tells_which_display_is_its_own() {
+    inside("a_vive_tells_which_display_is_its_own", VIVE, || {
+        assert_eq!(Wanted::headset(), Wanted::Reported(Vec::new()));
+        let vive: EdidId = "HVR:AA01".parse().unwrap();
+        {
+            let _mainboard = Uhid::plug_in(0x0bb4, 0x2c87, Some(device_info()));
+            wait_for(&[vive]);
+            // A tracking board of the same headset, and one that cannot be asked, change nothing.
+            let _other = Uhid::plug_in(0x28de, 0x2000, Some(device_info()));
+            let _broken = Uhid::plug_in(0x0bb4, 0x0309, None);
+            wait_for(&[vive]);
+            let _serve = serve(&["--offer", "Virtual-1"]);
+            let outcome = example("lessee").args(["--frames", "2"]).output().unwrap();
+            let said = String::from_utf8(outcome.stdout).unwrap();
+            let first: serde_json::Value =
+                serde_json::from_str(said.lines().next().expect("a line")).unwrap();
+            assert_eq!(first["name"], json!("Virtual-2"));
+        }
+        wait_for(&[]);
+        let _cut_short = Uhid::plug_in(0x0bb4, 0x2c87, Some(device_info()[..7].to_vec()));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert_eq!(hid::reported(), []);
+    });
+}
+
+/// The kernel makes and removes the node a little after the device.
+fn wait_for(ids: &[EdidId]) {
+    let started = Instant::now();
+    while hid::reported() != ids {
+        assert!(Instant::now() - started < Span::from_ms(20_000), "{:?} and not {ids:?}", hid::reported());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
