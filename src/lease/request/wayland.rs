@@ -20,7 +20,7 @@ use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_device_v1::{
 use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_request_v1::WpDrmLeaseRequestV1;
 use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_v1::{self, WpDrmLeaseV1};
 
-use super::{Candidate, Lease, RequestError, Source, choose};
+use super::{Candidate, Heard, Lease, RequestError, Source, choose};
 use crate::kms::pipeline::leased_pipeline;
 use crate::kms::{Card, Connector, ConnectorId};
 use crate::time::{Instant, Span};
@@ -48,6 +48,36 @@ pub fn offers(socket: Option<&str>, timeout: Span) -> Result<(String, Vec<String
     Ok((session.socket, names))
 }
 
+/// Waits until [`request`] would find something to ask for; whether it does. Not, once `give_up` says so, which is
+/// asked now and then. The compositor may take `timeout` to say what it offers.
+pub fn wait_for_offer(
+    socket: Option<&str>,
+    connector: Option<&str>,
+    timeout: Span,
+    give_up: &dyn Fn() -> bool,
+) -> Result<bool, RequestError> {
+    let deadline = Deadline { at: Instant::now() + timeout, after: timeout };
+    let mut session = Session::open(socket, deadline)?;
+    session.learn_offers()?;
+    loop {
+        if session.choice(connector).is_ok() {
+            return Ok(true);
+        }
+        if give_up() {
+            return Ok(false);
+        }
+        session.deadline.at = Instant::now() + ASKED_EVERY;
+        let known = session.client.offers;
+        match session.wait("offer anything new", |client| client.offers != known) {
+            Err(RequestError::TimedOut { .. }) => {}
+            other => other?,
+        }
+    }
+}
+
+/// How often the one who waits may give up.
+const ASKED_EVERY: Span = Span::from_ms(50);
+
 /// Keeps a lease's connection open. Dropping it gives the lease back.
 #[derive(Debug)]
 pub struct Keeper {
@@ -56,13 +86,19 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Whether the compositor has ended the lease, or is itself gone. Does not wait.
-    pub fn finished(&mut self) -> bool {
-        let connection_lives = self.session.pump().is_ok();
-        self.session.client.finished || !connection_lives
+    /// What the compositor has said. Does not wait.
+    pub fn heard(&mut self) -> Heard {
+        let pumped = self.session.pump();
+        if self.session.client.finished {
+            Heard::Finished
+        } else if pumped.is_ok() {
+            Heard::Nothing
+        } else {
+            Heard::HungUp
+        }
     }
 
-    /// Readable when [`finished`](Self::finished) may have something to tell.
+    /// Readable when [`heard`](Self::heard) may have something to tell.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.session.connection.as_fd()
     }
@@ -99,6 +135,8 @@ struct Client {
     /// Whether all globals are known.
     listed: bool,
     devices: Vec<Device>,
+    /// How often a device or connector has said all it had to say.
+    offers: u64,
     lease_fd: Option<OwnedFd>,
     finished: bool,
 }
@@ -155,7 +193,8 @@ impl Session {
         }
     }
 
-    fn lease(mut self, name: Option<&str>) -> Result<Lease, RequestError> {
+    /// Which connector to ask for.
+    fn choice(&self, name: Option<&str>) -> Result<(&Device, &Offered), RequestError> {
         let offered: Vec<(&Device, &Offered)> = self
             .client
             .devices
@@ -169,7 +208,11 @@ impl Session {
                 headset: non_desktop(device, connector),
             })
             .collect();
-        let (device, connector) = offered[choose(&self.socket, &candidates, name)?];
+        Ok(offered[choose(&self.socket, &candidates, name)?])
+    }
+
+    fn lease(mut self, name: Option<&str>) -> Result<Lease, RequestError> {
+        let (device, connector) = self.choice(name)?;
         let connector_name = connector.name.clone();
         let handle = self.queue.handle();
         let request = device.object.create_lease_request(&handle, ());
@@ -313,6 +356,7 @@ impl Dispatch<WpDrmLeaseDeviceV1, ()> for Client {
         _connection: &Connection,
         _handle: &QueueHandle<Self>,
     ) {
+        client.offers += u64::from(matches!(event, wp_drm_lease_device_v1::Event::Done));
         let Some(device) = client.device(object) else { return };
         match event {
             wp_drm_lease_device_v1::Event::DrmFd { fd } => {
@@ -340,6 +384,7 @@ impl Dispatch<WpDrmLeaseConnectorV1, ()> for Client {
         _connection: &Connection,
         _handle: &QueueHandle<Self>,
     ) {
+        client.offers += u64::from(matches!(event, wp_drm_lease_connector_v1::Event::Done));
         match event {
             wp_drm_lease_connector_v1::Event::Name { name } => {
                 if let Some(connector) = client.connector(object) {
