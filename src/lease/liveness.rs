@@ -114,8 +114,9 @@ impl Probe {
     /// What has become of it. A few system calls; waits for nothing.
     pub fn ask(&self) -> Liveness {
         let objects = self.card.leased_objects().map(|objects| objects.len()).map_err(errno);
-        let answers = Answers { objects, crtc: self.crtc(), plugged: self.plugged() };
-        answers.liveness()
+        // One that is suspended is asked after again and again.
+        let plugged = objects.is_ok().then(|| self.plugged()).flatten();
+        Answers { objects, crtc: self.crtc(), plugged }.liveness()
     }
 
     /// Has the kernel see anew what is plugged in, as it is to be done after it announced a change, and asks. Takes tens

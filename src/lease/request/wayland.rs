@@ -88,7 +88,8 @@ pub struct Keeper {
 impl Keeper {
     /// What the compositor has said. Does not wait.
     pub fn heard(&mut self) -> Heard {
-        let pumped = self.session.pump();
+        // Nothing is sent: once that has failed, what the other side said last would stay unread.
+        let pumped = self.session.take_in();
         if self.session.client.finished {
             Heard::Finished
         } else if pumped.is_ok() {
@@ -239,6 +240,7 @@ impl Session {
             }
             device.object.release();
         }
+        self.send();
     }
 
     /// Sends and receives until `reached`, or the time is up.
@@ -264,12 +266,20 @@ impl Session {
 
     /// Sends what waits to be sent, and takes in what has come, without waiting.
     fn pump(&mut self) -> Result<(), RequestError> {
+        self.send();
+        self.take_in()
+    }
+
+    fn send(&self) {
         match self.connection.flush() {
             Ok(()) => {}
             Err(WaylandError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             // What the other side said last may still be unread: a protocol error, the end of a lease.
             Err(error) => tracing::debug!(%error, "could not send to the compositor"),
         }
+    }
+
+    fn take_in(&mut self) -> Result<(), RequestError> {
         let read = self.connection.prepare_read().map_or(Ok(0), |guard| guard.read());
         let dispatched = self.queue.dispatch_pending(&mut self.client);
         match (read, dispatched) {
