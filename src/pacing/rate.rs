@@ -33,7 +33,7 @@ impl RateCheck {
 
     /// Takes in a vblank; how many there really are a second, once it is sure that it is not as many as the mode says.
     pub fn observe(&mut self, vblank: Vblank) -> Option<f64> {
-        let Some(last) = self.last.replace(vblank) else { return None };
+        let last = self.last.replace(vblank)?;
         let counted = vblank.sequence.saturating_sub(last.sequence);
         let elapsed = vblank.time - last.time;
         if counted == 0 || elapsed <= Span::ZERO {
