@@ -15,7 +15,7 @@ use std::time::Duration;
 use leasehold::kms::plane::Plane;
 use leasehold::kms::{Card, Connector};
 use leasehold::lease::RequestError;
-use leasehold::lease::request::{Wanted, seat, wayland, x11};
+use leasehold::lease::request::{Heard, Wanted, seat, wayland, x11};
 use leasehold::time::{Instant, Span};
 use lessor::{Kind, Lessor};
 use nix::sys::signal::Signal;
@@ -99,10 +99,10 @@ fn under_xorg() {
     assert!(said.contains("not from seat: /dev/dri/card0 belongs to another program"), "{said}");
     drop(lease);
     let mut lease = x11::request(Some(&xorg.display), &Wanted::Headset, Span::from_ms(20_000)).unwrap();
-    assert!(!lease.keeper.finished());
+    assert_eq!(lease.keeper.heard(), Heard::Nothing);
     assert!(matches!(ask("DP-9"), Err(RequestError::NoSuchConnector { .. })));
     drop(xorg);
-    wait_until("the end of the server is noticed", || lease.keeper.finished());
+    wait_until("the end of the server is noticed", || lease.keeper.heard() != Heard::Nothing);
 }
 
 /// Runs the demo twice, the first time until it is killed; a row of the table. `ready` waits until the lessor can give

@@ -39,6 +39,9 @@ pub struct Arguments {
     /// How many frames to show
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
+    /// Wait for the headset when its lease is lost or it is unplugged, and take it again
+    #[arg(long)]
+    reacquire: bool,
     /// Keep the app's thread busy for so long each frame, to overload it on purpose
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..60_000))]
     app_ms: u32,
@@ -77,6 +80,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         scanout: arguments.scanout,
         scene: arguments.scene,
         limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: signals::stop_flag()? },
+        reacquire: arguments.reacquire,
         app_burn: Span::from_ms(arguments.app_ms.into()),
         capture: arguments.capture.is_some(),
         validation: validation::wanted(),

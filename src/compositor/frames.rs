@@ -4,7 +4,7 @@
 //! newest finished frame. Handing over is one atomic swap.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use super::pose::Pose;
 use crate::kms::Vblank;
@@ -25,8 +25,29 @@ struct Shared {
     late: AtomicU64,
     next_vblank_ns: AtomicI64,
     period_ns: AtomicI64,
-    ended: AtomicBool,
+    /// A place in [`DisplayState::ALL`].
+    state: AtomicU8,
 }
+
+/// What a display does with the app's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisplayState {
+    /// It shows them.
+    Showing,
+    /// The lease sleeps, and the panel shows the last of them: an app does best to draw nothing.
+    Suspended,
+    /// The lease is lost. If another is taken, it shows frames again.
+    Lost,
+    /// It shows none any more.
+    Ended,
+}
+
+impl DisplayState {
+    const ALL: [Self; 4] = [Self::Showing, Self::Suspended, Self::Lost, Self::Ended];
+}
+
+/// How often an app without anyone to show its frames to looks whether that has changed.
+const IDLE: Span = Span::from_ms(20);
 
 /// The app's end.
 #[derive(Debug)]
@@ -77,11 +98,22 @@ impl FrameWriter {
         self.slot.into()
     }
 
+    /// What becomes of frames now.
+    pub fn state(&self) -> DisplayState {
+        DisplayState::ALL[usize::from(self.shared.state.load(Ordering::Relaxed))]
+    }
+
     /// The first vblank after `now` for which a frame can be begun, and which will show it one period later; the
-    /// app sleeps until then. `None` once the display is gone.
+    /// app sleeps until then, and for a while when nothing is shown ([`state`](Self::state)). `None` once the display is
+    /// gone for good.
     pub fn next_frame(&mut self, now: Instant) -> Option<Instant> {
-        if self.shared.ended.load(Ordering::Relaxed) {
-            return None;
+        match self.state() {
+            DisplayState::Showing => {}
+            DisplayState::Suspended | DisplayState::Lost => {
+                self.deadline = Instant::from_ns(i64::MAX);
+                return Some(now + IDLE);
+            }
+            DisplayState::Ended => return None,
         }
         let period = Span::from_ns(self.shared.period_ns.load(Ordering::Relaxed));
         let predicted = Instant::from_ns(self.shared.next_vblank_ns.load(Ordering::Relaxed));
@@ -130,6 +162,12 @@ impl FrameReader {
         self.shared.period_ns.store(period.as_ns(), Ordering::Relaxed);
     }
 
+    /// Tells the app what becomes of its frames.
+    pub fn tell(&self, state: DisplayState) {
+        let place = DisplayState::ALL.iter().position(|&known| known == state);
+        self.shared.state.store(place.unwrap_or_default() as u8, Ordering::Relaxed);
+    }
+
     /// The app's frames so far.
     pub fn totals(&self) -> AppTotals {
         AppTotals {
@@ -141,7 +179,7 @@ impl FrameReader {
 
 impl Drop for FrameReader {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Relaxed);
+        self.tell(DisplayState::Ended);
     }
 }
 
@@ -177,6 +215,22 @@ mod tests {
         assert_eq!(writer.next_frame(at(750)), Some(at(800)), "before the vblank that was told of");
         drop(reader);
         assert_eq!(writer.next_frame(at(1_500)), None);
+    }
+
+    #[test]
+    fn the_app_is_told_when_nothing_is_shown_and_when_it_is_again() {
+        let (mut writer, reader) = exchange();
+        let at = Instant::from_ns;
+        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100));
+        for state in [DisplayState::Suspended, DisplayState::Lost] {
+            reader.tell(state);
+            assert_eq!(writer.state(), state);
+            assert_eq!(writer.next_frame(at(1_050)), Some(at(1_050) + IDLE));
+        }
+        reader.tell(DisplayState::Showing);
+        assert_eq!(writer.next_frame(at(1_050)), Some(at(1_100)));
+        drop(reader);
+        assert_eq!(writer.state(), DisplayState::Ended);
     }
 
     proptest! {

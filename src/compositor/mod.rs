@@ -3,6 +3,7 @@
 pub mod composite;
 pub mod eye_images;
 pub mod frames;
+pub mod history;
 pub mod mesh;
 pub mod pose;
 pub mod readback;
@@ -13,5 +14,6 @@ pub mod vblank_loop;
 
 pub use composite::{Compositor, Options};
 pub use eye_images::{EyeImages, Pixels};
+pub use history::History;
 pub use pose::Pose;
-pub use vblank_loop::{Limit, LoopPicture, PoseSource, Run, VblankLoop};
+pub use vblank_loop::{Ended, Limit, LoopPicture, PoseSource, Run, VblankLoop};

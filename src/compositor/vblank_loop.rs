@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
-use super::frames::{AppFrame, AppTotals, FrameReader, SLOTS};
+use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
+use super::history::{Event, History, What};
 use super::pose::Pose;
 use super::scanout::Picture;
-use crate::display::{Description, Display, DisplayError};
+use crate::display::{Clock, Description, Display, DisplayError};
 use crate::headset::Illumination;
-use crate::pacing::{Frame, Recorder, Schedule, VblankClock};
+use crate::kms::Vblank;
+use crate::lease::liveness::Loss;
+use crate::pacing::{Frame, RateCheck, Schedule, VblankClock};
 use crate::thread::{allocations::allocations, sleep_until, system_calls};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Image, VulkanError};
@@ -46,7 +49,7 @@ impl LoopPicture {
 }
 
 /// What ends a run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Limit {
     /// So many frames on the panel, the first included.
     pub frames: Option<u64>,
@@ -56,17 +59,36 @@ pub struct Limit {
     pub stop: Arc<AtomicBool>,
 }
 
-/// A run that has ended.
+impl Limit {
+    /// Whether it is reached at `now`, by a run with that history.
+    pub fn is_reached(&self, history: &History, now: Instant) -> bool {
+        let lit_for = history.first_flip.map(|first| now - first);
+        self.stop.load(Ordering::Relaxed)
+            || self.frames.is_some_and(|frames| history.frames >= frames)
+            || self.time.zip(lit_for).is_some_and(|(time, lit_for)| lit_for >= time)
+    }
+}
+
+/// A run that has ended, and what outlives it.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it was like.
+    pub run: Run,
+    /// The display, still lit.
+    pub display: Box<dyn Display>,
+    /// Where the app's frames come from.
+    pub frames: FrameReader,
+}
+
+/// What a run was like.
 #[derive(Debug)]
 pub struct Run {
     /// What it ran on.
     pub description: Description,
-    /// What happened to its frames.
-    pub recorder: Recorder,
+    /// What happened, in this run and in those that it carries on.
+    pub history: History,
     /// Vblanks a second, by the display's own stamps.
     pub measured_hz: Option<f64>,
-    /// When the first frame came on.
-    pub first_flip: Option<Instant>,
     /// What became of the app's frames.
     pub app: AppTotals,
     /// Allocations of the loop after its first second.
@@ -77,8 +99,16 @@ pub struct Run {
     pub last_picture: Option<Arc<Image>>,
     /// What ended it early, if anything.
     pub error: Option<DisplayError>,
-    /// The display, still lit.
-    pub display: Box<dyn Display>,
+}
+
+impl Run {
+    /// What its lease was lost to, if that ended it.
+    pub fn loss(&self) -> Option<Loss> {
+        match self.error {
+            Some(DisplayError::LeaseLost { why, .. }) => Some(why),
+            _ => None,
+        }
+    }
 }
 
 /// The vblank loop, ready to run.
@@ -88,8 +118,9 @@ pub struct VblankLoop {
     frames: FrameReader,
     poses: Box<dyn PoseSource>,
     clock: VblankClock,
+    rate: RateCheck,
     schedule: Schedule,
-    recorder: Recorder,
+    history: History,
     /// From the vblank at which a frame comes on to the middle of its light.
     to_photon: Span,
     number: u64,
@@ -106,18 +137,16 @@ struct Warm {
     system_calls: u64,
 }
 
-/// Twelve minutes at 90 Hz.
-const KEPT_FRAMES: usize = 65_536;
-
 impl VblankLoop {
     /// A loop over `pictures`, of which there are three at least: one is on the panel, one waits for its vblank, and
-    /// the next is drawn.
+    /// the next is drawn. `history` is a new one, or that of a run whose lease was lost.
     pub fn new(
         display: Box<dyn Display>,
         pictures: Vec<LoopPicture>,
         frames: FrameReader,
         poses: Box<dyn PoseSource>,
         illumination: Illumination,
+        history: History,
     ) -> Self {
         assert!(pictures.len() >= 3, "a loop needs a picture to draw on while others are shown");
         let description = display.description();
@@ -129,8 +158,9 @@ impl VblankLoop {
         };
         Self {
             clock: VblankClock::new(description.period),
+            rate: RateCheck::new(description.period),
             schedule: Schedule::new(description.period),
-            recorder: Recorder::new(KEPT_FRAMES),
+            history,
             to_photon,
             number: 0,
             pending: None,
@@ -142,27 +172,70 @@ impl VblankLoop {
         }
     }
 
-    /// Runs until `limit`; what happened, the display still lit.
-    pub fn run(mut self, limit: &Limit) -> Run {
+    /// Runs until `limit`.
+    pub fn run(mut self, limit: &Limit) -> Ended {
+        let carries_on = !self.history.events.is_empty();
+        self.history.recorder.pause();
+        self.frames.tell(DisplayState::Showing);
         let mut first_flip = None;
         let mut error = self.rehearse().err();
-        while error.is_none() && !limit.stop.load(Ordering::Relaxed) {
+        let mut now = Instant::now();
+        while error.is_none() && !limit.is_reached(&self.history, now) {
             match self.frame() {
-                Ok(flip) => {
-                    let Some(flip) = flip else { continue };
-                    let first = *first_flip.get_or_insert(flip);
-                    self.warm_up(flip - first);
-                    let ended = limit.frames.is_some_and(|frames| self.number >= frames)
-                        || limit.time.is_some_and(|time| flip - first >= time);
-                    if ended {
-                        break;
+                Ok(None) => {}
+                Ok(Some(flip)) => {
+                    now = flip;
+                    if first_flip.is_none() && carries_on {
+                        self.note(What::Reacquired);
                     }
+                    let first = *first_flip.get_or_insert(flip);
+                    self.history.first_flip.get_or_insert(flip);
+                    self.warm_up(flip - first);
+                }
+                Err(DisplayError::Suspended { .. }) => {
+                    error = self.sit_out(limit).err();
+                    now = Instant::now();
                 }
                 Err(lost) => error = Some(lost),
             }
         }
-        error = error.or_else(|| self.settle().err());
-        self.into_run(first_flip, error)
+        // A frame that was handed over just before the lease fell asleep is nothing that ends a run.
+        error = error
+            .or_else(|| self.settle().err().filter(|error| !matches!(error, DisplayError::Suspended { .. })));
+        if let Some(DisplayError::LeaseLost { why, .. }) = error {
+            self.note(What::Lost(why));
+        }
+        self.into_ended(error)
+    }
+
+    /// Presents nothing while the lease is suspended, until it is live again or the limit is reached.
+    ///
+    /// The kernel tells no lessee of either, so it is asked now and then.
+    fn sit_out(&mut self, limit: &Limit) -> Result<(), DisplayError> {
+        self.pending = None;
+        self.history.recorder.pause();
+        self.note(What::Suspended);
+        while !limit.is_reached(&self.history, Instant::now()) {
+            sleep_until(Instant::now() + NAP);
+            let Some(found) = self.display.resume()? else { continue };
+            // What was known of vblanks may not hold any more: a driver without hardware to count them starts anew.
+            let period = self.display.description().period;
+            (self.clock, self.rate) = (VblankClock::new(period), RateCheck::new(period));
+            self.note(What::Resumed(found));
+            break;
+        }
+        Ok(())
+    }
+
+    /// Records what became of the lease, and tells the app and the user.
+    fn note(&mut self, what: What) {
+        self.history.events.push(Event { at: Instant::now(), what });
+        self.frames.tell(match what {
+            What::Suspended => DisplayState::Suspended,
+            What::Lost(_) => DisplayState::Lost,
+            What::Resumed(_) | What::Reacquired => DisplayState::Showing,
+        });
+        tracing::info!("{}: {what}", self.display.description().connector);
     }
 
     /// Draws and hands over the app's newest frame, and takes in the flip of the one before. When that one came on;
@@ -182,6 +255,7 @@ impl VblankLoop {
             return Ok(flip);
         };
         frame.rewarped = !app.fresh;
+        let lit = self.clock.newest().is_some();
         let index = (self.number % self.pictures.len() as u64) as usize;
         self.draw(&mut frame, index, app)?;
         if self.pending.is_some() {
@@ -192,13 +266,10 @@ impl VblankLoop {
         self.display.show(index)?;
         frame.submit = Instant::now();
         self.number += 1;
-        if self.number == 1 {
-            // Lit: there is no vblank to aim at before the first.
-            self.pending = Some(frame);
-            return self.settle();
-        }
+        self.history.frames += 1;
         self.pending = Some(frame);
-        Ok(flip)
+        // There is no vblank to aim at before the first.
+        if lit { Ok(flip) } else { self.settle() }
     }
 
     /// Which vblank the next frame is for, and when to wake for it.
@@ -219,7 +290,7 @@ impl VblankLoop {
         let picture = &mut self.pictures[index];
         let pass = &mut picture.passes[app.slot];
         frame.latch = Instant::now();
-        let shown = if frame.number == 0 { frame.latch } else { frame.target.time };
+        let shown = self.clock.newest().map_or(frame.latch, |_| frame.target.time);
         pass.latch(app.pose, self.poses.pose_at(shown + self.to_photon), self.number);
         pass.run()?;
         frame.drawn = Instant::now();
@@ -238,12 +309,27 @@ impl VblankLoop {
             waited_ms: FLIP_TIMEOUT.as_ns() / 1_000_000,
         })?;
         frame.photon = frame.flip.time + self.to_photon;
-        self.clock.observe(frame.flip);
-        if frame.number > 0 {
+        if self.clock.newest().is_some() {
             self.schedule.observe(frame.drawn - frame.planned_wake, frame.missed() > 0);
         }
-        self.recorder.add(&frame);
+        self.clock.observe(frame.flip);
+        self.history.recorder.add(&frame);
+        self.check_rate(frame.flip)?;
         Ok(Some(frame.flip.time))
+    }
+
+    /// Holds the display to its mode's rate, where the kernel counts its vblanks.
+    fn check_rate(&mut self, flip: Vblank) -> Result<(), DisplayError> {
+        let description = self.display.description();
+        let measured_hz = match description.clock {
+            Clock::CrtcSequence => self.rate.observe(flip),
+            // Their stamps come from the mode's own numbers, or from whenever the driver got to it.
+            Clock::FlipEvent | Clock::Timer => None,
+        };
+        measured_hz.map_or(Ok(()), |measured_hz| {
+            let (connector, nominal_hz) = (description.connector.clone(), description.nominal_hz);
+            Err(DisplayError::WrongRate { connector, nominal_hz, measured_hz })
+        })
     }
 
     /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts.
@@ -267,29 +353,31 @@ impl VblankLoop {
         Warm { number: self.number, allocations: allocations(), system_calls: system_calls() }
     }
 
-    fn into_run(self, first_flip: Option<Instant>, error: Option<DisplayError>) -> Run {
+    fn into_ended(self, error: Option<DisplayError>) -> Ended {
         let end = self.counters();
         let warm = self.warm.unwrap_or(end);
         let frames = (end.number - warm.number).max(1);
         let last = (self.number + self.pictures.len() as u64 - 1) % self.pictures.len() as u64;
-        Run {
+        let run = Run {
             description: self.display.description().clone(),
             measured_hz: self.clock.measured_hz(),
-            first_flip,
             app: self.frames.totals(),
             allocations: end.allocations - warm.allocations,
             system_calls_per_frame: (end.system_calls - warm.system_calls) as f64 / frames as f64,
             last_picture: (self.number > 0).then(|| self.pictures[last as usize].target.clone()),
             error,
-            recorder: self.recorder,
-            display: self.display,
-        }
+            history: self.history,
+        };
+        Ended { run, display: self.display, frames: self.frames }
     }
 }
 
 /// The kernel carries a commit out on a worker of normal priority (`drm_atomic_helper_commit`). Where a driver draws on
 /// this CPU with real-time priority, the worker comes to its turn only if the loop pauses.
 const FOR_THE_KERNEL: Span = Span::from_us(500);
+
+/// How often a suspended lease is asked after: seldom enough to cost nothing, often enough that nobody sees it.
+const NAP: Span = Span::from_ms(20);
 
 /// Ninety vblanks: only a driver that sends no flip events gets there.
 const FLIP_TIMEOUT: Span = Span::from_ms(1000);

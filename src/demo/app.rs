@@ -2,7 +2,7 @@
 
 use std::thread::JoinHandle;
 
-use crate::compositor::frames::FrameWriter;
+use crate::compositor::frames::{DisplayState, FrameWriter};
 use crate::compositor::{Pose, PoseSource};
 use crate::thread::sleep_until;
 use crate::time::{Instant, Span};
@@ -13,6 +13,9 @@ pub fn start(mut frames: FrameWriter, burn: Span) -> std::io::Result<JoinHandle<
     std::thread::Builder::new().name("app".to_string()).spawn(move || {
         while let Some(begin) = frames.next_frame(Instant::now()) {
             sleep_until(begin);
+            if frames.state() != DisplayState::Showing {
+                continue;
+            }
             let end = Instant::now() + burn;
             while Instant::now() < end {
                 std::hint::spin_loop();

@@ -1,15 +1,18 @@
 //! The demo: a scene on a headset, wherever one can be had.
 
 pub mod app;
+mod reacquire;
 pub mod scene;
+mod scenery;
 mod stage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::compositor::frames::{self, FrameReader};
 use crate::compositor::readback::{PanelPicture, Readback};
 use crate::compositor::scanout::Method;
-use crate::compositor::{Compositor, EyeImages, Limit, LoopPicture, Options, Run, VblankLoop, frames};
+use crate::compositor::{Ended, History, Limit, Run, VblankLoop};
 use crate::display::{Display, DisplayError};
 use crate::error::{Class, Classified};
 use crate::files::FileError;
@@ -22,12 +25,14 @@ use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Device, Image, Instance, VulkanError};
 
+use reacquire::Lost;
 pub use scene::Scene;
-use stage::Venue;
+use scenery::Scenery;
 pub use stage::{From, is_to_come};
+use stage::{Stage, Venue};
 
 /// What to show, where, and for how long.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the display comes from.
     pub from: From,
@@ -43,6 +48,8 @@ pub struct Settings {
     pub scene: Scene,
     /// What ends it.
     pub limit: Limit,
+    /// Whether a headset whose lease is lost is waited for and taken again.
+    pub reacquire: bool,
     /// How long the app thread is busy for each frame.
     pub app_burn: Span,
     /// Whether the last picture is wanted.
@@ -103,51 +110,111 @@ impl std::convert::From<VulkanError> for DemoError {
     }
 }
 
+/// Pictures are scanned out with 8 bits a channel.
+const FORMAT: PixelFormat = PixelFormat::Xrgb8888;
+
 /// Shows the scene until its limit.
 pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
     let venue = Venue::find(&settings)?;
     let device = open_device(&venue, settings.validation)?;
-    let stage = venue.furnish(&settings, &device)?;
-    let headset = Arc::new(stage.headset);
-    let (width_px, height_px, format) = (stage.width_px, stage.height_px, PixelFormat::Xrgb8888);
-    let compositor = Compositor::new(&device, &headset, width_px, height_px, format, Options::default())?;
-    for note in headset.notes.iter().chain(&compositor.mura_note()) {
-        tracing::info!("{note}");
-    }
-    let mut setup = Setup {
-        verb: "demo",
-        process_start: settings.process_start,
-        bits: format.bits(),
-        scanout: stage.scanout,
-        scanout_refusals: stage.scanout_refusals,
-        priority: Priority { thread: "normal", queue: device.queue_priority(), refusals: Vec::new() },
-        serial: headset.serial.clone(),
-        lens: headset.eyes[0].lens.kind_name(),
-        mura: compositor.corrects_mura(),
-        gpu: device.name().to_string(),
-    };
-    let [left, right] = settings.scene.images(&headset, [width_px / 2, height_px])?;
-    let images = Arc::new(EyeImages::upload(&device, &left, &right)?);
-    // The scene does not change, so all slots share its images.
-    let slots = [images.clone(), images.clone(), images];
-    let pictures = stage
-        .targets
-        .into_iter()
-        .map(|(target, scanout)| LoopPicture::new(&compositor, &slots, target, scanout))
-        .collect::<Result<Vec<_>, _>>()?;
-    let sway = app::Sway { degrees: if settings.scene.sways() { 5.0 } else { 0.0 } };
+    let lost = Lost::prepare(&settings, &venue).filter(|_| settings.reacquire);
+    let mut theatre = Theatre { settings: &settings, device: &device, scenery: None };
+    let stage = theatre.furnish(venue)?;
     let (writer, reader) = frames::exchange();
-    let vblank_loop =
-        VblankLoop::new(stage.display, pictures, reader, Box::new(sway), headset.panel.illumination);
     let app =
         app::start(writer, settings.app_burn).map_err(|source| DemoError::Thread { name: "app", source })?;
-    let (run, granted) = run_loop(vblank_loop, settings.limit)?;
+    let outcome = theatre.show_and_take_again(stage, reader, lost.as_ref());
     if app.join().is_err() {
         tracing::error!("the app thread panicked");
     }
-    setup.priority.thread = granted.scheduling;
-    setup.priority.refusals = granted.refusals;
-    finish(run, &setup, &device, format, settings.capture)
+    outcome
+}
+
+/// Where the scene is shown, whatever becomes of the display.
+struct Theatre<'a> {
+    settings: &'a Settings,
+    device: &'a Arc<Device>,
+    scenery: Option<Scenery>,
+}
+
+impl Theatre<'_> {
+    /// Makes what is drawn at `venue`, from what there is where that suits.
+    fn furnish(&mut self, venue: Venue) -> Result<Stage, DemoError> {
+        let kept = self.scenery.take();
+        let suits = |kept: &Scenery| kept.suits(self.settings, self.device, &venue);
+        self.scenery = Some(match kept.filter(suits) {
+            Some(kept) => kept,
+            None => Scenery::new(self.settings, self.device, &venue)?,
+        });
+        venue.furnish(self.settings, self.device)
+    }
+
+    /// Shows the scene, and shows it again each time that the display was `lost` and taken anew.
+    fn show_and_take_again(
+        &mut self,
+        mut stage: Stage,
+        mut frames: FrameReader,
+        lost: Option<&Lost>,
+    ) -> Result<Outcome, DemoError> {
+        let mut history = History::default();
+        loop {
+            let (ended, setup) = self.show(stage, frames, history)?;
+            let Ended { mut run, display, frames: reader } = ended;
+            let Some(lost) = lost.filter(|lost| run.loss().is_some_and(|loss| lost.may_come_back(loss)))
+            else {
+                return self.finish(run, Some(display), &setup);
+            };
+            drop_in_order(Some(display), run.last_picture.take());
+            let over = || self.settings.limit.is_reached(&run.history, Instant::now());
+            let Some(taken) = lost.take_again(&over, |venue| self.furnish(venue)) else {
+                return self.finish(run, None, &setup);
+            };
+            (stage, frames, history) = (taken, reader, run.history);
+        }
+    }
+
+    fn show(&self, stage: Stage, frames: FrameReader, history: History) -> Result<(Ended, Setup), DemoError> {
+        let scenery = self.scenery.as_ref().expect("the stage was furnished with it");
+        let headset = &scenery.headset;
+        let mut setup = Setup {
+            verb: "demo",
+            process_start: self.settings.process_start,
+            bits: FORMAT.bits(),
+            scanout: stage.scanout,
+            scanout_refusals: stage.scanout_refusals.clone(),
+            priority: Priority {
+                thread: "normal",
+                queue: self.device.queue_priority(),
+                refusals: Vec::new(),
+            },
+            serial: headset.serial.clone(),
+            lens: headset.eyes[0].lens.kind_name(),
+            mura: scenery.compositor.corrects_mura(),
+            gpu: self.device.name().to_string(),
+        };
+        let vblank_loop = scenery.play(self.settings, stage, frames, history)?;
+        let (ended, granted) = run_loop(vblank_loop, self.settings.limit.clone())?;
+        setup.priority.thread = granted.scheduling;
+        setup.priority.refusals = granted.refusals;
+        Ok((ended, setup))
+    }
+
+    fn finish(
+        &self,
+        run: Run,
+        display: Option<Box<dyn Display>>,
+        setup: &Setup,
+    ) -> Result<Outcome, DemoError> {
+        let report = Report::new(&run, setup);
+        let picture = match &run.last_picture {
+            Some(image) if self.settings.capture => {
+                Some(Readback::new(self.device, image, FORMAT)?.picture()?)
+            }
+            _ => None,
+        };
+        drop_in_order(display, run.last_picture);
+        Ok(Outcome { report, picture, error: run.error.map(DemoError::from) })
+    }
 }
 
 /// Opens the device that draws for `venue`.
@@ -173,7 +240,7 @@ fn open_device(venue: &Venue, validation: bool) -> Result<Arc<Device>, VulkanErr
 fn run_loop(
     vblank_loop: VblankLoop,
     limit: Limit,
-) -> Result<(Run, crate::thread::priority::Granted), DemoError> {
+) -> Result<(Ended, crate::thread::priority::Granted), DemoError> {
     let failed = |source| DemoError::Thread { name: "vblank", source };
     let thread = std::thread::Builder::new().name("vblank".to_string());
     let handle = thread
@@ -188,24 +255,8 @@ fn run_loop(
     handle.join().map_err(|_| failed(std::io::Error::other("it panicked")))
 }
 
-fn finish(
-    run: Run,
-    setup: &Setup,
-    device: &Arc<Device>,
-    format: PixelFormat,
-    capture: bool,
-) -> Result<Outcome, DemoError> {
-    let report = Report::new(&run, setup);
-    let picture = match &run.last_picture {
-        Some(image) if capture => Some(Readback::new(device, image, format)?.picture()?),
-        _ => None,
-    };
-    drop_in_order(run.display, run.last_picture);
-    Ok(Outcome { report, picture, error: run.error.map(DemoError::from) })
-}
-
 /// The panel goes dark before the memory that it scans out is freed.
-fn drop_in_order(display: Box<dyn Display>, picture: Option<Arc<Image>>) {
+fn drop_in_order(display: Option<Box<dyn Display>>, picture: Option<Arc<Image>>) {
     drop(display);
     drop(picture);
 }

@@ -8,7 +8,7 @@ use crate::display::leased::LeasedDisplay;
 use crate::display::simulated::SimulatedDisplay;
 use crate::display::{Display, DisplayError};
 use crate::error::{Class, Classified};
-use crate::files::{edid_cache, read_headset};
+use crate::files::{FileError, edid_cache, read_headset};
 use crate::headset::Headset;
 use crate::kms::buffer::PixelFormat;
 use crate::kms::{Connector, Mode, ModeRequest};
@@ -47,7 +47,7 @@ pub fn is_to_come(text: &str) -> bool {
 }
 
 /// How long a compositor may take to answer.
-const PATIENCE: Span = Span::from_ms(5_000);
+pub const PATIENCE: Span = Span::from_ms(5_000);
 
 /// One is on the panel, one waits for its vblank, and one is drawn.
 const PICTURES: usize = 3;
@@ -55,9 +55,6 @@ const PICTURES: usize = 3;
 /// A display and what is drawn on it.
 pub struct Stage {
     pub display: Box<dyn Display>,
-    pub headset: Headset,
-    pub width_px: u32,
-    pub height_px: u32,
     pub targets: Vec<(Arc<Image>, Option<Picture>)>,
     pub scanout: &'static str,
     pub scanout_refusals: Vec<String>,
@@ -93,6 +90,11 @@ impl Venue {
             }
             other => other?,
         };
+        Self::on(lease, settings)
+    }
+
+    /// The display that a lease holds.
+    pub fn on(lease: Lease, settings: &Settings) -> Result<Self, DemoError> {
         // So that it is known by name when its EDID no longer answers.
         edid_cache::look_around();
         lease.card.enable_atomic().map_err(DisplayError::from)?;
@@ -100,6 +102,30 @@ impl Venue {
             Connector::read(&lease.card, lease.pipeline.connector, false).map_err(DisplayError::from)?;
         let mode = choose_mode(&connector, settings.mode.as_ref())?;
         Ok(Self::Leased(Box::new(lease), mode))
+    }
+
+    /// The panel's size in pixels: both eyes' width, and height.
+    pub fn size_px(&self, settings: &Settings, device: &Device) -> [u32; 2] {
+        match self {
+            Self::Leased(_, mode) => [mode.width_px(), mode.height_px()],
+            Self::Simulated => {
+                let usual = if device.is_cpu() { ON_A_CPU } else { ON_A_GPU };
+                settings.mode.map_or(usual, |mode| [mode.width_px, mode.height_px])
+            }
+        }
+    }
+
+    /// The headset there, for a panel of that size.
+    pub fn headset(
+        &self,
+        settings: &Settings,
+        [width_px, height_px]: [u32; 2],
+    ) -> Result<Headset, FileError> {
+        match (&settings.headset, self) {
+            (Some(path), _) => read_headset(path),
+            (None, Self::Leased(..)) => Ok(Headset::generic(width_px / 2, height_px)),
+            (None, Self::Simulated) => Ok(Headset::simulated(SEED, (width_px / 2).max(1), height_px)),
+        }
     }
 
     /// Whether one CPU draws its pictures in time where no GPU does.
@@ -111,9 +137,10 @@ impl Venue {
 
     /// Makes what is drawn there.
     pub fn furnish(self, settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoError> {
+        let size_px = self.size_px(settings, device);
         match self {
             Self::Leased(lease, mode) => on_lease(settings, device, *lease, mode),
-            Self::Simulated => simulated(settings, device),
+            Self::Simulated => simulated(settings, device, size_px),
         }
     }
 }
@@ -122,33 +149,23 @@ impl Venue {
 const ON_A_CPU_A_PIXEL: Span = Span::from_ns(40);
 
 fn on_lease(settings: &Settings, device: &Arc<Device>, lease: Lease, mode: Mode) -> Result<Stage, DemoError> {
-    let Lease { card, pipeline, connector_name, source, keeper } = lease;
     let (width_px, height_px) = (mode.width_px(), mode.height_px());
-    let headset = match &settings.headset {
-        Some(path) => read_headset(path)?,
-        None => Headset::generic(width_px / 2, height_px),
-    };
-    let made =
-        Pictures::new(device, &card, width_px, height_px, PixelFormat::Xrgb8888, PICTURES, settings.scanout)?;
+    let made = Pictures::new(
+        device,
+        &lease.card,
+        width_px,
+        height_px,
+        PixelFormat::Xrgb8888,
+        PICTURES,
+        settings.scanout,
+    )?;
     for refusal in &made.refusals {
         tracing::info!("not scanned out by {refusal}");
     }
-    tracing::info!("{connector_name} at {mode}, scanned out by {}", made.method.name());
+    tracing::info!("{} at {mode}, scanned out by {}", lease.connector_name, made.method.name());
     let framebuffers = made.pictures.iter().map(|picture| picture.framebuffer().clone()).collect();
-    let display = LeasedDisplay::new(
-        source.name(),
-        card,
-        pipeline,
-        connector_name,
-        mode,
-        framebuffers,
-        Box::new(keeper),
-    )?;
     Ok(Stage {
-        display: Box::new(display),
-        headset,
-        width_px,
-        height_px,
+        display: Box::new(LeasedDisplay::new(lease, mode, framebuffers)?),
         targets: made.pictures.into_iter().map(|picture| (picture.target().clone(), Some(picture))).collect(),
         scanout: made.method.name(),
         scanout_refusals: made.refusals,
@@ -177,14 +194,12 @@ const ON_A_CPU: [u32; 2] = [640, 360];
 /// The made-up headset is the same every time.
 const SEED: u64 = 1;
 
-fn simulated(settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoError> {
-    let usual = if device.is_cpu() { ON_A_CPU } else { ON_A_GPU };
-    let [width_px, height_px] = settings.mode.map_or(usual, |mode| [mode.width_px, mode.height_px]);
+fn simulated(
+    settings: &Settings,
+    device: &Arc<Device>,
+    [width_px, height_px]: [u32; 2],
+) -> Result<Stage, DemoError> {
     let hz = settings.mode.and_then(|mode| mode.hz).unwrap_or(crate::headset::simulated::REFRESH_HZ);
-    let headset = match &settings.headset {
-        Some(path) => read_headset(path)?,
-        None => Headset::simulated(SEED, (width_px / 2).max(1), height_px),
-    };
     let format = crate::compositor::composite::vulkan_format(PixelFormat::Xrgb8888);
     let targets = (0..PICTURES)
         .map(|_| Ok((Arc::new(Image::target(device, format, width_px, height_px)?), None)))
@@ -192,9 +207,6 @@ fn simulated(settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoErr
     tracing::info!("simulated panel at {width_px}x{height_px}@{hz:.3}, drawn by {}", device.name());
     Ok(Stage {
         display: Box::new(SimulatedDisplay::new(width_px, height_px, hz, Instant::now())),
-        headset,
-        width_px,
-        height_px,
         targets,
         scanout: "none",
         scanout_refusals: Vec::new(),

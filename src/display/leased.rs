@@ -7,15 +7,18 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use super::{Clock, Description, Display, DisplayError};
-use crate::error::{Class, Classified};
+use super::{Clock, Description, Display, DisplayError, Found};
 use crate::kms::buffer::{Framebuffer, ModeBlob};
-use crate::kms::commit::modeset;
+use crate::kms::commit::{CommitFlags, commit, modeset};
 use crate::kms::event::{Event, events};
 use crate::kms::pipeline::Flip;
+use crate::kms::property::Properties;
 use crate::kms::{Card, KmsError, Mode, Pipeline, Vblank};
+use crate::lease::Lease;
+use crate::lease::liveness::{Liveness, Loss, Probe};
+use crate::lease::watch::Watch;
 use crate::thread::count_system_call;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// A lit, or yet unlit, headset.
 pub struct LeasedDisplay {
@@ -29,8 +32,11 @@ pub struct LeasedDisplay {
     shown: Shown,
     last: Vblank,
     flips: u64,
-    /// Keeps the lease: a connection that the lessor watches, say.
-    _keeper: Box<dyn Send>,
+    /// Whether the kernel has refused something that, when asked, it had nothing against.
+    doubted: bool,
+    probe: Arc<Probe>,
+    /// Keeps the lease, and hears of its end.
+    watch: Watch,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,22 +47,21 @@ enum Shown {
     /// A flip is under way.
     Flipping,
     Steady,
+    /// Lit, but the planes may have been in other hands.
+    Disturbed,
 }
 
+/// A flip takes one vblank. Whoever has waited so long for it asks whether the lease still lives.
+const FLIP_PATIENCE: Span = Span::from_ms(50);
+
 impl LeasedDisplay {
-    /// Prepares a headset on `pipeline` in `mode`. Nothing is lit before the first picture is shown.
-    pub fn new(
-        source: &'static str,
-        card: Arc<Card>,
-        pipeline: Pipeline,
-        connector: String,
-        mode: Mode,
-        pictures: Vec<Arc<Framebuffer>>,
-        keeper: Box<dyn Send>,
-    ) -> Result<Self, DisplayError> {
+    /// Prepares the headset of `lease` in `mode`, to show `pictures`. Nothing is lit before the first is shown.
+    pub fn new(lease: Lease, mode: Mode, pictures: Vec<Arc<Framebuffer>>) -> Result<Self, DisplayError> {
+        let Lease { card, pipeline, connector_name, source, keeper } = lease;
+        let probe = Arc::new(Probe::new(card.clone(), &pipeline, &connector_name));
         let description = Description {
-            source,
-            connector,
+            source: source.name(),
+            connector: connector_name,
             width_px: mode.width_px(),
             height_px: mode.height_px(),
             nominal_hz: mode.hz(),
@@ -76,7 +81,9 @@ impl LeasedDisplay {
             shown: Shown::Nothing,
             last: Vblank::default(),
             flips: 0,
-            _keeper: keeper,
+            doubted: false,
+            watch: Watch::start(probe.clone(), keeper).map_err(DisplayError::Unwatched)?,
+            probe,
         })
     }
 
@@ -93,7 +100,7 @@ impl LeasedDisplay {
         Ok(())
     }
 
-    fn light(&mut self, picture: usize) -> Result<(), DisplayError> {
+    fn light(&mut self, picture: usize) -> Result<(), KmsError> {
         let mut on = self.pipeline.on(&self.card, &self.mode, &self.blob, &self.pictures[picture])?;
         modeset(&self.card, &mut on)?;
         self.shown = Shown::Lit;
@@ -137,17 +144,52 @@ impl LeasedDisplay {
         Ok(found)
     }
 
-    /// Tells the end of a lease from other refusals.
-    fn lost(&self, error: KmsError) -> DisplayError {
-        if error.class() != Class::LeaseLost {
-            return error.into();
+    /// Puts a picture on planes that may have been in other hands. Sets no mode: the kernel refuses where one is needed.
+    fn return_to(&mut self, picture: usize) -> Result<(), KmsError> {
+        let mut request = self.pipeline.picture(&self.card, &self.mode, &self.pictures[picture])?;
+        commit(&self.card, CommitFlags::FLIP, &mut request, self.flips)
+    }
+
+    /// Tells what becomes of the lease from other refusals.
+    fn lost(&mut self, error: KmsError) -> DisplayError {
+        match self.probe.ask() {
+            Liveness::Lost(loss) => self.ended(loss),
+            Liveness::Suspended => self.suspended(),
+            // Suspended when it was refused and no longer: the next try will tell.
+            Liveness::Live if error.errno() == Some(Errno::EACCES) && !self.doubted => {
+                self.doubted = true;
+                self.suspended()
+            }
+            Liveness::Live => error.into(),
         }
-        let why = match self.card.leased_objects() {
-            Ok(objects) if objects.is_empty() => "it was revoked".to_string(),
-            Ok(_) => error.to_string(),
-            Err(_) => "whoever gave it is gone or paused".to_string(),
-        };
+    }
+
+    fn ended(&mut self, why: Loss) -> DisplayError {
+        if why != Loss::Unplugged {
+            // There is no turning it off any more.
+            self.shown = Shown::Nothing;
+        }
+        let why = if why == Loss::LessorGone { self.watch.last_words() } else { why };
         DisplayError::LeaseLost { connector: self.description.connector.clone(), why }
+    }
+
+    fn suspended(&self) -> DisplayError {
+        DisplayError::Suspended { connector: self.description.connector.clone() }
+    }
+
+    /// What others have left of the mode that was set.
+    fn found(&self) -> Result<Found, KmsError> {
+        let driven_by = Properties::of(&self.card, self.pipeline.connector)?.value("CRTC_ID");
+        let off = match self.card.vblank(self.pipeline.crtc) {
+            Err(error) if error.errno() != Some(Errno::EOPNOTSUPP) => true,
+            _ => driven_by != Some(self.pipeline.crtc.raw().into()),
+        };
+        Ok(match self.card.mode_of(self.pipeline.crtc)? {
+            Some(_) | None if off => Found::SwitchedOff,
+            Some(mode) if mode.has_timing_of(&self.mode) => Found::AsItWas,
+            Some(_) => Found::InAnotherMode,
+            None => Found::SwitchedOff,
+        })
     }
 }
 
@@ -157,18 +199,38 @@ impl Display for LeasedDisplay {
     }
 
     fn show(&mut self, picture: usize) -> Result<(), DisplayError> {
-        if self.shown == Shown::Nothing {
-            return self.light(picture);
+        if let Some(loss) = self.watch.lost() {
+            return Err(self.ended(loss));
         }
         self.flips += 1;
-        self.flip.show(&self.card, &self.pictures[picture], self.flips).map_err(|error| self.lost(error))?;
+        let shown = match self.shown {
+            Shown::Nothing => return self.light(picture).map_err(|error| self.lost(error)),
+            Shown::Disturbed => self.return_to(picture),
+            _ => self.flip.show(&self.card, &self.pictures[picture], self.flips),
+        };
+        shown.map_err(|error| self.lost(error))?;
         self.shown = Shown::Flipping;
+        self.doubted = false;
         Ok(())
+    }
+
+    fn resume(&mut self) -> Result<Option<Found>, DisplayError> {
+        match (self.watch.lost(), self.probe.ask()) {
+            (Some(loss), _) | (None, Liveness::Lost(loss)) => return Err(self.ended(loss)),
+            (None, Liveness::Suspended) => return Ok(None),
+            (None, Liveness::Live) => {}
+        }
+        if self.shown == Shown::Nothing {
+            return Ok(Some(Found::AsItWas));
+        }
+        let found = self.found().map_err(|error| self.lost(error))?;
+        self.shown = if found == Found::AsItWas { Shown::Disturbed } else { Shown::Nothing };
+        Ok(Some(found))
     }
 
     fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError> {
         match self.shown {
-            Shown::Nothing | Shown::Steady => return Ok(None),
+            Shown::Nothing | Shown::Steady | Shown::Disturbed => return Ok(None),
             Shown::Lit => {
                 self.shown = Shown::Steady;
                 return self.vblank(None).map(Some);
@@ -176,7 +238,7 @@ impl Display for LeasedDisplay {
             Shown::Flipping => {}
         }
         loop {
-            let left = until - Instant::now();
+            let left = (until - Instant::now()).min(FLIP_PATIENCE);
             let timeout = TimeSpec::from_duration(left.to_duration());
             count_system_call();
             let ready = ppoll(&mut [PollFd::new(self.card.as_fd(), PollFlags::POLLIN)], Some(timeout), None);
@@ -186,10 +248,12 @@ impl Display for LeasedDisplay {
                 self.shown = Shown::Steady;
                 return self.vblank(Some(flip)).map(Some);
             }
-            if Instant::now() >= until {
-                // A lease that is gone sends no more events: ask.
-                self.card.vblank(self.pipeline.crtc).map_err(|error| self.lost(error))?;
-                return Ok(None);
+            // A lease that is gone may send no more events.
+            match self.probe.ask() {
+                Liveness::Live if Instant::now() >= until => return Ok(None),
+                Liveness::Live => {}
+                Liveness::Suspended => return Err(self.suspended()),
+                Liveness::Lost(loss) => return Err(self.ended(loss)),
             }
         }
     }

@@ -5,6 +5,7 @@ pub mod simulated;
 
 use crate::error::{Class, Classified};
 use crate::kms::{KmsError, Vblank};
+use crate::lease::liveness::Loss;
 use crate::time::{Instant, Span};
 use crate::vulkan::VulkanError;
 
@@ -62,8 +63,23 @@ pub trait Display: std::fmt::Debug + Send {
     /// [`wait_for_flip`](Self::wait_for_flip) comes between two calls.
     fn show(&mut self, picture: usize) -> Result<(), DisplayError>;
 
+    /// Whether it shows pictures again after it said [`DisplayError::Suspended`], and what it was found like; `None`
+    /// while it does not. What was handed over before is forgotten. Does not wait.
+    fn resume(&mut self) -> Result<Option<Found>, DisplayError>;
+
     /// Waits until the picture last given is the one shown; the vblank at which it came on. `None` at `until`.
     fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError>;
+}
+
+/// What a display is like after it was in other hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// As it was left: the next picture comes on at a vblank.
+    AsItWas,
+    /// Off: the next picture lights it.
+    SwitchedOff,
+    /// In another mode: the next picture sets the right one.
+    InAnotherMode,
 }
 
 /// A display that does not do its work.
@@ -80,9 +96,31 @@ pub enum DisplayError {
     LeaseLost {
         /// The headset's connector.
         connector: String,
-        /// What was seen.
-        why: String,
+        /// What has become of it.
+        why: Loss,
     },
+    /// The lease sleeps: nothing can be shown until [`Display::resume`] says so.
+    #[error("{connector} cannot be used now: whoever leases it out is not at the display, come back to it")]
+    Suspended {
+        /// The headset's connector.
+        connector: String,
+    },
+    /// It is not refreshed as often as its mode says.
+    #[error(
+        "{connector} runs at {measured_hz:.3} Hz, and its mode says {nominal_hz:.3} Hz: \
+         what is drawn for the one ghosts at the other; ask for another mode, and tell the makers of the driver"
+    )]
+    WrongRate {
+        /// The headset's connector.
+        connector: String,
+        /// Refresh that the mode's numbers say.
+        nominal_hz: f64,
+        /// Refresh by the kernel's vblank stamps.
+        measured_hz: f64,
+    },
+    /// Nobody would watch over the lease.
+    #[error("could not start the thread that watches over a lease: {0}")]
+    Unwatched(std::io::Error),
     /// No flip for so long that something is wrong.
     #[error("{connector} has not shown a new frame for {waited_ms} ms: the driver does not send flip events")]
     NoFlip {
@@ -110,7 +148,8 @@ impl Classified for DisplayError {
             Self::Vulkan(error) => error.class(),
             Self::LeaseLost { .. } => Class::LeaseLost,
             Self::NoFlip { .. } => Class::DeviceLost,
-            Self::NoMode { .. } => Class::Config,
+            Self::Suspended { .. } | Self::Unwatched(_) => Class::Retry,
+            Self::NoMode { .. } | Self::WrongRate { .. } => Class::Config,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A panel that is not there: takes pictures at the vblanks of a clock of its own.
 
-use super::{Clock, Description, Display, DisplayError};
+use super::{Clock, Description, Display, DisplayError, Found};
 use crate::kms::Vblank;
 use crate::thread::sleep_until;
 use crate::time::{Instant, Span};
@@ -47,6 +47,10 @@ impl Display for SimulatedDisplay {
     fn show(&mut self, _picture: usize) -> Result<(), DisplayError> {
         self.pending = Some(self.vblank_after(Instant::now()));
         Ok(())
+    }
+
+    fn resume(&mut self) -> Result<Option<Found>, DisplayError> {
+        Ok(Some(Found::AsItWas))
     }
 
     fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError> {

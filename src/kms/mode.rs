@@ -44,6 +44,16 @@ impl Mode {
         self.raw.vtotal.into()
     }
 
+    /// Whether a CRTC in the one mode is in the other too, whatever they are called.
+    pub fn has_timing_of(&self, other: &Self) -> bool {
+        let timing = |mode: &drm_mode_modeinfo| {
+            let across = [mode.hdisplay, mode.hsync_start, mode.hsync_end, mode.htotal, mode.hskew];
+            let down = [mode.vdisplay, mode.vsync_start, mode.vsync_end, mode.vtotal, mode.vscan];
+            (mode.clock, across, down, mode.flags)
+        };
+        timing(&self.raw) == timing(&other.raw)
+    }
+
     /// Whether the monitor prefers it.
     pub fn preferred(&self) -> bool {
         self.raw.type_ & TYPE_PREFERRED != 0
@@ -169,6 +179,16 @@ mod tests {
         assert!((vive().hz() - 89.527_296).abs() < 1e-6, "{}", vive().hz());
         assert_eq!(vive().period(), Span::from_ns(11_169_777));
         assert_eq!(vive().active_scanout(), Span::from_ns(9_155_554));
+    }
+
+    #[test]
+    fn a_mode_is_known_by_its_timing_alone() {
+        let mut named = vive();
+        (named.raw.type_, named.raw.vrefresh, named.raw.name[0]) = (TYPE_PREFERRED, 89, 50);
+        assert!(vive().has_timing_of(&named));
+        let mut slower = vive();
+        slower.raw.vtotal += 1;
+        assert!(!vive().has_timing_of(&slower));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Recorder {
 /// Counts over a whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Vblanks since the first frame came on.
+    /// Vblanks since the first frame came on, without those of pauses.
     pub vblanks: u64,
     /// Frames that came on, after the first.
     pub presented: u64,
@@ -92,6 +92,11 @@ impl Recorder {
         self.totals.rewarped += u64::from(frame.rewarped);
     }
 
+    /// Lets the vblanks until the next frame go uncounted: nothing could be shown at them.
+    pub fn pause(&mut self) {
+        self.last_flip = None;
+    }
+
     /// The counts so far.
     pub fn totals(&self) -> Totals {
         self.totals
@@ -121,5 +126,19 @@ mod tests {
         assert_eq!((totals.vblanks, totals.presented, totals.missed), (9, 7, 2));
         assert_eq!(totals.causes.iter().sum::<u64>(), totals.missed);
         assert_eq!(recorder.frames().len(), 4);
+    }
+
+    #[test]
+    fn the_vblanks_of_a_pause_are_not_missed() {
+        let mut recorder = Recorder::new(4);
+        for sequence in [100u64, 101, 500, 501] {
+            if sequence == 500 {
+                recorder.pause();
+            }
+            let flip = Vblank { sequence, time: Instant::from_ns(1) };
+            recorder.add(&Frame { flip, ..Frame::default() });
+        }
+        let totals = recorder.totals();
+        assert_eq!((totals.vblanks, totals.presented, totals.missed), (2, 2, 0));
     }
 }

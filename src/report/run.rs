@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::distribution::Distribution;
-use crate::compositor::Run;
+use crate::compositor::{Run, history};
 use crate::pacing::{Cause, Frame};
 use crate::time::{Instant, Span};
 
@@ -107,14 +107,31 @@ pub struct Lease {
     /// The lessee's number is known to the lessor alone.
     pub id: Option<u32>,
     pub objects: Vec<u32>,
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// `suspended`, `resumed`, `relit`, `lost` or `reacquired`.
+    pub event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
+    pub at_ns: i64,
+}
+
+impl From<&history::Event> for Event {
+    fn from(event: &history::Event) -> Self {
+        Self { event: event.what.name(), why: event.what.why(), at_ns: event.at.as_ns() }
+    }
 }
 
 impl Report {
     /// The report on `run`.
     pub fn new(run: &Run, setup: &Setup) -> Self {
         let description = &run.description;
-        let totals = run.recorder.totals();
-        let spread = |of: fn(&Frame) -> Span| Distribution::of_us(run.recorder.frames().iter().map(of));
+        let totals = run.history.recorder.totals();
+        let spread =
+            |of: fn(&Frame) -> Span| Distribution::of_us(run.history.recorder.frames().iter().map(of));
         Self {
             schema: format!("leasehold.{}/1", setup.verb),
             display: Display {
@@ -147,15 +164,18 @@ impl Report {
             wake_late_us: spread(|frame| frame.wake - frame.planned_wake),
             composite_us: spread(|frame| frame.drawn - frame.latch),
             latch_to_photon_us: spread(|frame| frame.photon - frame.latch),
-            first_light_us: run.first_flip.map(|first| (first - setup.process_start).as_us_f64()),
+            first_light_us: run.history.first_flip.map(|first| (first - setup.process_start).as_us_f64()),
             vblank_loop: Loop {
                 allocations: run.allocations,
                 syscalls_per_frame: run.system_calls_per_frame,
             },
             priority: setup.priority.clone(),
             headset: Headset { serial: setup.serial.clone(), lens: setup.lens, mura: setup.mura },
-            lease: (!description.leased_objects.is_empty())
-                .then(|| Lease { id: None, objects: description.leased_objects.clone() }),
+            lease: (!description.leased_objects.is_empty()).then(|| Lease {
+                id: None,
+                objects: description.leased_objects.clone(),
+                events: run.history.events.iter().map(Event::from).collect(),
+            }),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod way;
 pub mod wayland;
 pub mod x11;
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::kms::{Card, Connector, Pipeline};
@@ -81,14 +82,34 @@ pub enum Keeper {
     Nothing,
 }
 
+/// What a lessor has said of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing so far.
+    Nothing,
+    /// That it is over.
+    Finished,
+    /// No word, but it will not say anything more. The lease may live on: ask its fd
+    /// ([`liveness`](crate::lease::liveness)).
+    HungUp,
+}
+
 impl Keeper {
-    /// Whether the lessor has said that the lease is over. Does not wait. A lease without a connection ends silently:
-    /// its fd then answers `ENOENT` or `EACCES`.
-    pub fn finished(&mut self) -> bool {
+    /// What the lessor has said. Does not wait. A lease without a connection ends silently.
+    pub fn heard(&mut self) -> Heard {
         match self {
-            Self::Wayland(keeper) => keeper.finished(),
-            Self::X11(keeper) => keeper.finished(),
-            Self::Nothing => false,
+            Self::Wayland(keeper) => keeper.heard(),
+            Self::X11(keeper) => keeper.heard(),
+            Self::Nothing => Heard::Nothing,
+        }
+    }
+
+    /// Readable when [`heard`](Self::heard) may have something to tell.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Wayland(keeper) => Some(keeper.fd()),
+            Self::X11(keeper) => Some(keeper.fd()),
+            Self::Nothing => None,
         }
     }
 }

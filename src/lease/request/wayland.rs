@@ -22,7 +22,7 @@ use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_v1::{self, WpDrmL
 
 use super::deadline::Deadline;
 use super::wanted::{Candidate, choose};
-use super::{Lease, RequestError, Source, Wanted};
+use super::{Heard, Lease, RequestError, Source, Wanted};
 use crate::kms::pipeline::leased_pipeline;
 use crate::kms::{Card, Connector, ConnectorId};
 use crate::time::Span;
@@ -46,6 +46,35 @@ pub fn offers(socket: Option<&str>, timeout: Span) -> Result<(String, Vec<String
     Ok((session.socket, names))
 }
 
+/// Waits until [`request`] would find something to ask for; whether it does. Not, once `give_up` says so, which is
+/// asked now and then. The compositor may take `timeout` to say what it offers.
+pub fn wait_for_offer(
+    socket: Option<&str>,
+    wanted: &Wanted,
+    timeout: Span,
+    give_up: &dyn Fn() -> bool,
+) -> Result<bool, RequestError> {
+    let mut session = Session::open(socket, Deadline::after(timeout))?;
+    session.learn_offers()?;
+    loop {
+        if session.choice(wanted).is_ok() {
+            return Ok(true);
+        }
+        if give_up() {
+            return Ok(false);
+        }
+        let known = session.client.offers;
+        let soon = Deadline::after(ASKED_EVERY);
+        match session.wait_until(soon, "offer anything new", |client| client.offers != known) {
+            Err(RequestError::TimedOut { .. }) => {}
+            other => other?,
+        }
+    }
+}
+
+/// How often the one who waits may give up.
+const ASKED_EVERY: Span = Span::from_ms(50);
+
 /// Keeps a lease's connection open. Dropping it gives the lease back.
 #[derive(Debug)]
 pub struct Keeper {
@@ -54,13 +83,20 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Whether the compositor has ended the lease, or is itself gone. Does not wait.
-    pub fn finished(&mut self) -> bool {
-        let connection_lives = self.session.pump().is_ok();
-        self.session.client.finished || !connection_lives
+    /// What the compositor has said. Does not wait.
+    pub fn heard(&mut self) -> Heard {
+        // Nothing is sent: once that has failed, what the other side said last would stay unread.
+        let pumped = self.session.take_in();
+        if self.session.client.finished {
+            Heard::Finished
+        } else if pumped.is_ok() {
+            Heard::Nothing
+        } else {
+            Heard::HungUp
+        }
     }
 
-    /// Readable when [`finished`](Self::finished) may have something to tell.
+    /// Readable when [`heard`](Self::heard) may have something to tell.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.session.connection.as_fd()
     }
@@ -90,6 +126,8 @@ struct Client {
     /// Whether all globals are known.
     listed: bool,
     devices: Vec<Device>,
+    /// How often a device or connector has said all it had to say.
+    offers: u64,
     lease_fd: Option<OwnedFd>,
     finished: bool,
 }
@@ -151,11 +189,16 @@ impl Session {
         }
     }
 
-    fn lease(mut self, wanted: &Wanted) -> Result<Lease, RequestError> {
+    /// Which connector to ask for.
+    fn choice(&self, wanted: &Wanted) -> Result<(&Device, &Offered), RequestError> {
         let offered: Vec<(&Device, &Offered)> = self.client.offered().collect();
         let candidates: Vec<Candidate> =
             offered.iter().map(|(device, connector)| candidate(device, connector)).collect();
-        let (device, connector) = offered[choose(&self.socket, &candidates, wanted)?];
+        Ok(offered[choose(&self.socket, &candidates, wanted)?])
+    }
+
+    fn lease(mut self, wanted: &Wanted) -> Result<Lease, RequestError> {
+        let (device, connector) = self.choice(wanted)?;
         let (asked, connector_name) = (connector.object.clone(), connector.name.clone());
         let handle = self.queue.handle();
         let request = device.object.create_lease_request(&handle, ());
@@ -189,6 +232,7 @@ impl Session {
             }
             device.object.release();
         }
+        self.send();
     }
 
     /// Sends and receives until `reached`, or all the time is up.
@@ -221,12 +265,20 @@ impl Session {
 
     /// Sends what waits to be sent, and takes in what has come, without waiting.
     fn pump(&mut self) -> Result<(), RequestError> {
+        self.send();
+        self.take_in()
+    }
+
+    fn send(&self) {
         match self.connection.flush() {
             Ok(()) => {}
             Err(WaylandError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             // What the other side said last may still be unread: a protocol error, the end of a lease.
             Err(error) => tracing::debug!(%error, "could not send to the compositor"),
         }
+    }
+
+    fn take_in(&mut self) -> Result<(), RequestError> {
         let read = self.connection.prepare_read().map_or(Ok(0), |guard| guard.read());
         let dispatched = self.queue.dispatch_pending(&mut self.client);
         match (read, dispatched) {
@@ -334,6 +386,7 @@ impl Dispatch<WpDrmLeaseDeviceV1, ()> for Client {
         _connection: &Connection,
         _handle: &QueueHandle<Self>,
     ) {
+        client.offers += u64::from(matches!(event, wp_drm_lease_device_v1::Event::Done));
         let Some(device) = client.device(object) else { return };
         match event {
             wp_drm_lease_device_v1::Event::DrmFd { fd } => {
@@ -361,6 +414,7 @@ impl Dispatch<WpDrmLeaseConnectorV1, ()> for Client {
         _connection: &Connection,
         _handle: &QueueHandle<Self>,
     ) {
+        client.offers += u64::from(matches!(event, wp_drm_lease_connector_v1::Event::Done));
         match event {
             wp_drm_lease_connector_v1::Event::Name { name } => {
                 if let Some(connector) = client.connector(object) {

@@ -21,7 +21,7 @@ use x11rb::utils::RawFdContainer;
 
 use super::deadline::Deadline;
 use super::wanted::{Candidate, choose};
-use super::{Lease, RequestError, Source, Wanted};
+use super::{Heard, Lease, RequestError, Source, Wanted};
 use crate::headset::edid::EdidId;
 use crate::kms::Card;
 use crate::kms::pipeline::leased_pipeline;
@@ -50,23 +50,24 @@ pub fn offers(display: Option<&str>, timeout: Span) -> Result<(String, Vec<Strin
 pub struct Keeper {
     session: Session,
     lease: randr::Lease,
-    ended: bool,
+    heard: Heard,
 }
 
 impl Keeper {
-    /// Whether the server has ended the lease, or is itself gone. Does not wait.
-    pub fn finished(&mut self) -> bool {
-        while !self.ended {
+    /// What the server has said. Does not wait.
+    pub fn heard(&mut self) -> Heard {
+        while self.heard == Heard::Nothing {
             match self.session.connection.poll_for_event() {
-                Ok(Some(event)) => self.ended = ends(&event, self.lease),
+                Ok(Some(event)) if ends(&event, self.lease) => self.heard = Heard::Finished,
+                Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(_) => self.ended = true,
+                Err(_) => self.heard = Heard::HungUp,
             }
         }
-        self.ended
+        self.heard
     }
 
-    /// Readable when [`finished`](Self::finished) may have something to tell.
+    /// Readable when [`heard`](Self::heard) may have something to tell.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.session.connection.stream().as_fd()
     }
@@ -226,7 +227,7 @@ impl Session {
 
     fn lease(self, wanted: &Wanted) -> Result<Lease, RequestError> {
         let (name, lease, fd) = self.obtain(wanted)?;
-        let keeper = Keeper { session: self, lease, ended: false };
+        let keeper = Keeper { session: self, lease, heard: Heard::Nothing };
         let card = Card::from_fd(fd, format!("the lease on {name}"))?;
         card.enable_atomic()?;
         let card = Arc::new(card);

@@ -64,6 +64,7 @@ fn machine() -> Facts {
         gpus: Vec::new(),
         nvidia_modeset: None,
         usb_headsets: Vec::new(),
+        x11: Err(RequestError::NoDisplay),
         wayland: WaylandFacts {
             answer: Err(RequestError::NoSocket { tried: "/run/user/1000/wayland-0".into() }),
             sockets: Vec::new(),

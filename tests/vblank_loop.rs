@@ -1,0 +1,142 @@
+//! The vblank loop against displays that are not what they say.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use leasehold::compositor::frames::{self, DisplayState};
+use leasehold::compositor::history::What;
+use leasehold::compositor::{
+    Compositor, EyeImages, History, Limit, LoopPicture, Options, Pixels, Pose, PoseSource, Run, VblankLoop,
+};
+use leasehold::display::simulated::SimulatedDisplay;
+use leasehold::display::{Clock, Description, Display, DisplayError, Found};
+use leasehold::error::{Class, Classified};
+use leasehold::headset::{Headset, Illumination};
+use leasehold::kms::Vblank;
+use leasehold::kms::buffer::PixelFormat;
+use leasehold::lease::liveness::Loss;
+use leasehold::time::{Instant, Span};
+use leasehold::vulkan::{Device, Image, Instance};
+
+const SIZE_PX: [u32; 2] = [64, 36];
+const SAID_HZ: f64 = 90.0;
+
+/// A display whose mode says 90 Hz, with a script for what befalls its lease.
+#[derive(Debug)]
+struct Pretender {
+    panel: SimulatedDisplay,
+    description: Description,
+    shown: u64,
+    /// At so many frames it falls asleep, and wakes when asked for the third time.
+    sleeps_at: Option<u64>,
+    asked: u32,
+    lost_at: Option<u64>,
+}
+
+impl Pretender {
+    fn new(hz: f64) -> Self {
+        let panel = SimulatedDisplay::new(SIZE_PX[0], SIZE_PX[1], hz, Instant::now());
+        let period = Span::from_secs_f64(1.0 / SAID_HZ);
+        let clock = Clock::CrtcSequence;
+        let description = Description { clock, nominal_hz: SAID_HZ, period, ..panel.description().clone() };
+        Self { panel, description, shown: 0, sleeps_at: None, asked: 0, lost_at: None }
+    }
+}
+
+impl Display for Pretender {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn show(&mut self, picture: usize) -> Result<(), DisplayError> {
+        let connector = "pretender".to_string();
+        if self.sleeps_at == Some(self.shown) && self.asked < 3 {
+            return Err(DisplayError::Suspended { connector });
+        }
+        if self.lost_at == Some(self.shown) {
+            return Err(DisplayError::LeaseLost { connector, why: Loss::Revoked });
+        }
+        self.shown += 1;
+        self.panel.show(picture)
+    }
+
+    fn resume(&mut self) -> Result<Option<Found>, DisplayError> {
+        self.asked += 1;
+        Ok((self.asked >= 3).then_some(Found::AsItWas))
+    }
+
+    fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError> {
+        self.panel.wait_for_flip(until)
+    }
+}
+
+struct Ahead;
+
+impl PoseSource for Ahead {
+    fn pose_at(&mut self, _photon: Instant) -> Pose {
+        Pose::AHEAD
+    }
+}
+
+/// Runs the loop on it for so many frames; what happened, and what the app was told last.
+fn run(display: Pretender, count: u64) -> (Run, DisplayState) {
+    let device = Device::open(&Arc::new(Instance::new(false).expect("Vulkan"))).expect("a Vulkan device");
+    let [width, height] = SIZE_PX;
+    let headset = Arc::new(Headset::generic(width / 2, height));
+    let format = PixelFormat::Xrgb8888;
+    let compositor = Compositor::new(&device, &headset, width, height, format, Options::default()).unwrap();
+    let gray = Pixels::flat(width / 2, height, 80);
+    let images = Arc::new(EyeImages::upload(&device, &gray, &gray).unwrap());
+    let slots = [images.clone(), images.clone(), images];
+    let picture = |_| {
+        let target = Arc::new(Image::target(&device, compositor.target_format(), width, height).unwrap());
+        LoopPicture::new(&compositor, &slots, target, None).unwrap()
+    };
+    let pictures = (0..3).map(picture).collect();
+    let (mut writer, reader) = frames::exchange();
+    writer.submit(Pose::AHEAD, Instant::now());
+    let (display, poses) = (Box::new(display), Box::new(Ahead));
+    let vblank_loop =
+        VblankLoop::new(display, pictures, reader, poses, Illumination::Global, History::default());
+    let limit = Limit { frames: Some(count), time: None, stop: Arc::new(AtomicBool::new(false)) };
+    let ended = vblank_loop.run(&limit);
+    let state = writer.state();
+    (ended.run, state)
+}
+
+#[test]
+fn a_link_at_144_hz_that_is_driven_at_90_is_an_error_that_says_both() {
+    let (run, _) = run(Pretender::new(144.0), 2_000);
+    let error = run.error.expect("the rate is wrong");
+    let text = error.to_string();
+    assert!(text.contains("144.000 Hz") && text.contains("90.000 Hz"), "{text}");
+    assert_eq!(error.class(), Class::Config);
+}
+
+#[test]
+fn a_link_at_its_own_rate_is_none() {
+    let (run, state) = run(Pretender::new(SAID_HZ), 600);
+    assert!(run.error.is_none(), "{:?}", run.error);
+    assert_eq!((run.history.frames, state), (600, DisplayState::Showing));
+}
+
+#[test]
+fn a_suspension_ends_no_run_and_its_vblanks_are_not_missed() {
+    let (run, state) = run(Pretender { sleeps_at: Some(20), ..Pretender::new(SAID_HZ) }, 60);
+    assert!(run.error.is_none(), "{:?}", run.error);
+    let what: Vec<What> = run.history.events.iter().map(|event| event.what).collect();
+    assert_eq!(what, [What::Suspended, What::Resumed(Found::AsItWas)]);
+    assert_eq!(state, DisplayState::Showing);
+    let totals = run.history.recorder.totals();
+    // The first frame of either stretch has none before it to be held against.
+    assert_eq!((run.history.frames, totals.presented), (60, 58));
+    assert_eq!(totals.vblanks, totals.presented + totals.missed);
+}
+
+#[test]
+fn a_lost_lease_ends_the_run_and_the_app_is_told() {
+    let (run, state) = run(Pretender { lost_at: Some(20), ..Pretender::new(SAID_HZ) }, 60);
+    assert_eq!(run.loss(), Some(Loss::Revoked));
+    assert_eq!(run.history.events.last().map(|event| event.what), Some(What::Lost(Loss::Revoked)));
+    assert_eq!((run.history.frames, state), (20, DisplayState::Lost));
+}
