@@ -15,11 +15,12 @@ use super::Failure;
 use crate::error::Class;
 use crate::files;
 use crate::kms::{Card, KmsError};
+use crate::lease::lessor::Pause;
 use crate::lease::policy::{Policy, user_named};
 use crate::lease::reclaim;
-use crate::lease::request::seat;
 use crate::lease::server::Server;
 use crate::lease::service::{Report, Service, Terms};
+use crate::lease::session::{Session, SessionError};
 use crate::lease::wire::Wire;
 use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
@@ -50,6 +51,11 @@ pub struct Arguments {
     /// End a lease whose holder has shown no new frame for so long
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(50..))]
     watchdog: Option<u32>,
+    /// What becomes of leases while another session has the card: the user switches terminals
+    ///
+    /// Noticed where the card comes from a seat, see docs/lessor.md.
+    #[arg(long, value_name = "suspend|revoke", default_value = "suspend")]
+    on_pause: OnPause,
     /// Print one JSON object a line for each event
     #[arg(long)]
     json: bool,
@@ -61,6 +67,12 @@ enum OnEnd {
     Black,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnPause {
+    Suspend,
+    Revoke,
+}
+
 /// Serves until a signal ends it.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let policy = policy(arguments)?;
@@ -68,7 +80,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => first_card()?,
     };
-    let card = Arc::new(seat::own(&path)?);
+    let (card, mut session) = Session::own(&path)?;
+    let card = Arc::new(card);
     // Before the socket exists, so that no signal comes between the two and leaves the socket behind.
     let signals = ending_signals()?;
     let shared = policy.could_allow_others_than(geteuid());
@@ -86,16 +99,24 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut service = Service::start(card.clone(), wire, terms, Vec::new())?;
     publish(&mut service, arguments.json);
     hurry();
-    while !wait(&server, &service, &signals)? {
+    let on_pause = match arguments.on_pause {
+        OnPause::Suspend => Pause::Suspend,
+        OnPause::Revoke => Pause::Revoke,
+    };
+    let mut seat: Result<(), SessionError> = session.follow(&mut service, on_pause);
+    while seat.is_ok() && !wait(&server, &service, &mut session, &signals)? {
+        seat = session.follow(&mut service, on_pause);
         server.dispatch(&mut service);
         publish(&mut service, arguments.json);
     }
     service.shut_down();
     publish(&mut service, arguments.json);
-    if let Err(error) = card.drop_master() {
+    if card.is_master()
+        && let Err(error) = card.drop_master()
+    {
         tracing::warn!("the card goes back only as it is closed: {error}");
     }
-    Ok(())
+    Ok(seat?)
 }
 
 /// A lessee runs in real time, and so does its death: a lessor of ordinary priority would watch the frozen panel of a
@@ -149,11 +170,17 @@ fn ending_signals() -> Result<SignalFd, Failure> {
 }
 
 /// Waits for something to do; whether that is to end.
-fn wait(server: &Server, service: &Service, signals: &SignalFd) -> Result<bool, Failure> {
+fn wait(
+    server: &Server,
+    service: &Service,
+    session: &mut Session,
+    signals: &SignalFd,
+) -> Result<bool, Failure> {
     let mut fds: Vec<PollFd<'_>> = server
         .fds()
         .into_iter()
         .chain(service.fds())
+        .chain(session.fd())
         .chain([signals.as_fd()])
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();

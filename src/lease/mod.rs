@@ -2,7 +2,7 @@
 //!
 //! A lessor is [`lessor`] (who may have what, pure), [`wire`] (the Wayland protocol), [`reclaim`] (the kernel calls) and
 //! [`service`], which joins the three. A compositor puts them on its own display; [`server`] is a socket and a display
-//! for those who have none. [`limits`] says what one client may take, [`supervisor`] is who starts a lessor anew. A
+//! for those who have none, and [`session`] gets them a card. [`limits`] says what one client may take, [`supervisor`] is who starts a lessor anew. A
 //! lessee starts at [`request`].
 
 pub mod deaths;
@@ -15,6 +15,7 @@ pub mod reclaim;
 pub mod request;
 pub mod server;
 pub mod service;
+pub mod session;
 pub mod supervisor;
 pub mod watchdog;
 pub mod wire;
