@@ -111,9 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     service.shut_down();
     publish(&mut service, arguments.json);
-    if card.is_master()
-        && let Err(error) = card.drop_master()
-    {
+    if let Err(error) = session.give_back(&card) {
         tracing::warn!("the card goes back only as it is closed: {error}");
     }
     Ok(seat?)

@@ -16,7 +16,7 @@ use super::lessor::Pause;
 use super::request::{self, RequestError};
 use super::service::Service;
 use crate::error::{Class, Classified};
-use crate::kms::Card;
+use crate::kms::{Card, KmsError};
 
 /// Why there is no card, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ impl Classified for SessionError {
     }
 }
 
-/// What the card comes from. Not to be dropped before the card: the seat takes it back then.
+/// What the card comes from. Dropped, it takes the card back.
 #[derive(Debug, Default)]
 pub struct Session {
     #[cfg(feature = "seat")]
@@ -68,13 +68,10 @@ impl Session {
     /// Makes this process the master of a card, through its seat or without one.
     pub fn own(path: &Path) -> Result<(Card, Self), SessionError> {
         #[cfg(feature = "seat")]
-        if seat::is_wanted() {
-            match seat::Seat::open() {
-                Ok(mut seat) => return Ok((seat.lend(path)?, Self { seat: Some(seat) })),
-                Err(errno) => {
-                    tracing::info!("no seat ({}), so a switch of terminals goes unnoticed", errno.desc());
-                }
-            }
+        if seat::is_wanted()
+            && let Some(mut seat) = seat::Seat::open()?
+        {
+            return Ok((seat.lend(path)?, Self { seat: Some(seat) }));
         }
         Ok((request::seat::own(path)?, Self::default()))
     }
@@ -107,5 +104,16 @@ impl Session {
         #[cfg(not(feature = "seat"))]
         let _ = (service, pause);
         Ok(())
+    }
+
+    /// Ends the session: the next one may have the card.
+    pub fn give_back(self, card: &Card) -> Result<(), KmsError> {
+        #[cfg(feature = "seat")]
+        if self.seat.is_some() {
+            // Whoever opened the card takes mastership back as the seat closes. The kernel lets nobody else do it
+            // (drm_master_check_perm, drm_auth.c).
+            return Ok(());
+        }
+        card.drop_master()
     }
 }

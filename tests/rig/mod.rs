@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses another part")]
 
 pub mod desktop;
+pub mod qemu;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ const INSIDE: &str = "LEASEHOLD_INSIDE_RIG";
 /// Runs `body` inside the rig with the headset of that EDID; `test` is the calling test's own name. Without a rig says
 /// so and passes.
 pub fn inside(test: &str, edid: &str, body: impl FnOnce()) {
-    inside_of(test, edid, || Ok(None), body);
+    inside_of(test, edid, &program(), || Ok(None), body);
 }
 
 /// As [`inside`], with the host's files out of sight and those of `tree` in their place; where there is no tree, the
@@ -52,12 +53,13 @@ pub fn inside_tree(
     tree: impl FnOnce() -> Result<PathBuf, String>,
     body: impl FnOnce(),
 ) {
-    inside_of(test, edid, || tree().map(Some), body);
+    inside_of(test, edid, &program(), || tree().map(Some), body);
 }
 
 fn inside_of(
     test: &str,
     edid: &str,
+    run: &Path,
     tree: impl FnOnce() -> Result<Option<PathBuf>, String>,
     body: impl FnOnce(),
 ) {
@@ -68,7 +70,7 @@ fn inside_of(
         return;
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let (run, edid) = (program(), headsets().join(edid));
+    let edid = headsets().join(edid);
     if !run.exists() || !edid.exists() {
         say(&format!(
             "SKIPPED: {test}: no {} or {} (set LEASEHOLD_RIG and LEASEHOLD_HEADSETS)",
@@ -81,9 +83,9 @@ fn inside_of(
         Ok(tree) => tree,
         Err(why) => return say(&format!("SKIPPED: {test} because {why}")),
     };
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let out = out_folder(test);
     let mut binary = std::env::current_exe().expect("a test knows its binary");
-    let mut command = Command::new(&run);
+    let mut command = Command::new(run);
     command.arg("-e").arg(&edid).arg("-o").arg(&out);
     if let Some(tree) = &tree {
         command.arg("-r").arg(tree);
@@ -102,6 +104,11 @@ fn inside_of(
     assert!(outcome.status.success(), "{test} failed inside the rig:\n{text}");
     // A test that returned before it came here would pass too.
     assert!(text.contains(&ran), "the rig did not run {test}:\n{text}");
+}
+
+/// Where a test inside and outside the rig can write; the same path in both, where the guest sees the host's files.
+fn out_folder(test: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
 }
 
 /// The numbers that a test may be steered by; nothing else of the environment gets into the rig.
@@ -200,7 +207,7 @@ impl Program {
 
     /// The next line it prints.
     pub fn line(&self) -> Value {
-        self.lines.recv_timeout(Duration::from_secs(20)).expect("the program prints a line within 20 s")
+        self.lines.recv_timeout(Duration::from_secs(60)).expect("the program prints a line within a minute")
     }
 
     /// The next line with this `event`; the others before it are passed over.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use libseat::SeatEvent;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 
 use super::SessionError;
@@ -39,7 +40,7 @@ pub struct Seat {
 type Changes = Rc<RefCell<VecDeque<Change>>>;
 
 /// How long a seat manager may take to say whether the session is in front. It runs on this machine.
-const FIRST_WORD_MS: i32 = 5000;
+const FIRST_WORD_MS: i32 = 2000;
 
 /// Whether to ask for a seat. libseat would give root one in any case, by taking the virtual terminal from whoever has
 /// it (its backend "builtin"), so root has to say that this is meant.
@@ -48,8 +49,8 @@ pub fn is_wanted() -> bool {
 }
 
 impl Seat {
-    /// Takes control of the seat. Fails where there is none, or another program controls it.
-    pub fn open() -> Result<Self, Errno> {
+    /// Takes control of the seat. `None` where there is none, or another program controls it.
+    pub fn open() -> Result<Option<Self>, SessionError> {
         let changes = Changes::default();
         let told = changes.clone();
         let tell = move |_: &mut libseat::SeatRef, event| {
@@ -58,13 +59,30 @@ impl Seat {
                 SeatEvent::Disable => Change::Disabled,
             });
         };
-        let seat = libseat::Seat::open(tell).map_err(errno)?;
-        Ok(Self { seat, changes })
+        let seat = match libseat::Seat::open(tell) {
+            Ok(seat) => seat,
+            Err(error) => {
+                tracing::info!("no seat ({}), so a switch of terminals goes unnoticed", errno(error).desc());
+                return Ok(None);
+            }
+        };
+        let mut seat = Self { seat, changes };
+        if seat.changes.borrow().is_empty() {
+            seat.dispatch(FIRST_WORD_MS)?;
+        }
+        match seat.next_change() {
+            Some(Change::Enabled) => Ok(Some(seat)),
+            Some(Change::Disabled) => Err(SessionError::Behind),
+            None => {
+                // As libseat's backend "builtin" does for ordinary users, who have no rights on terminals.
+                tracing::info!("the seat does not answer, so a switch of terminals goes unnoticed");
+                Ok(None)
+            }
+        }
     }
 
     /// Borrows a card and with it mastership.
     pub fn lend(&mut self, path: &Path) -> Result<Card, SessionError> {
-        self.wait_for_the_first_word()?;
         let name = path.display().to_string();
         let not_lent = |errno| SessionError::NotLent { card: name.clone(), errno };
         // The crate takes no other.
@@ -81,16 +99,6 @@ impl Seat {
         Ok(card)
     }
 
-    fn wait_for_the_first_word(&mut self) -> Result<(), SessionError> {
-        if self.changes.borrow().is_empty() {
-            self.dispatch(FIRST_WORD_MS)?;
-        }
-        match self.next_change() {
-            Some(Change::Enabled) => Ok(()),
-            Some(Change::Disabled) | None => Err(SessionError::Behind),
-        }
-    }
-
     /// What to poll for reading; calls for [`read`](Self::read).
     pub fn fd(&mut self) -> Option<BorrowedFd<'_>> {
         self.seat.get_fd().ok()
@@ -98,6 +106,14 @@ impl Seat {
 
     /// Reads what the seat manager has to say, without waiting.
     pub fn read(&mut self) -> Result<(), SessionError> {
+        // libseat 0.7 takes the end of its connection for silence.
+        let over = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+        let mut fds: Vec<PollFd<'_>> =
+            self.fd().into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let polled = poll(&mut fds, PollTimeout::ZERO);
+        if polled.is_ok() && fds.iter().any(|fd| fd.revents().is_some_and(|now| now.intersects(over))) {
+            return Err(SessionError::Gone { errno: Errno::EPIPE });
+        }
         self.dispatch(0)
     }
 

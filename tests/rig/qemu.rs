@@ -1,0 +1,75 @@
+//! The rig that has virtual terminals and real hotplug: QEMU. Its code runs ten to thirty times slower, so nothing is
+//! timed there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{from_environment, inside_of, is_inside, out_folder, say};
+
+/// As [`inside`](super::inside), in the slow rig. `LEASEHOLD_QEMU_RIG` names its `run` program; `programs` are what the
+/// test needs of the host's.
+pub fn inside_qemu(test: &str, edid: &str, programs: &[&str], body: impl FnOnce()) {
+    if is_inside() {
+        return inside_of(test, edid, Path::new(""), || Ok(None), body);
+    }
+    if let Some(missing) = programs.iter().find(|program| !is_installed(program)) {
+        return say(&format!("SKIPPED: {test} because {missing} is not installed"));
+    }
+    let run = from_environment("LEASEHOLD_QEMU_RIG", "../shared/rig/qemu/run");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _over = SetWhenDropped(&over);
+        scope.spawn(|| plug_as_asked(&run, &out_folder(test), &over));
+        inside_of(test, edid, &run, || Ok(None), body);
+    });
+}
+
+/// Plugs the headset in or out, from inside the rig. What follows from it comes later.
+pub fn plug(test: &str, plugged: bool) {
+    let asked = asked(&out_folder(test));
+    // Under another name until it is whole: the one who reads it does not wait.
+    let writing = asked.with_extension("new");
+    std::fs::write(&writing, if plugged { "2160 1200" } else { "0 0" }).unwrap();
+    std::fs::rename(writing, asked).unwrap();
+}
+
+/// What is asked of the host is written in this file.
+fn asked(out: &Path) -> PathBuf {
+    out.join("plug")
+}
+
+/// Only from outside can a display be plugged in: does so whenever the test inside asks.
+fn plug_as_asked(run: &Path, out: &Path, over: &AtomicBool) {
+    // One of a run before this was broken off.
+    let _ = std::fs::remove_file(asked(out));
+    while !over.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+        let Ok(size) = std::fs::read_to_string(asked(out)) else { continue };
+        std::fs::remove_file(asked(out)).expect("the folder is ours");
+        let plugged = Command::new("python3")
+            .arg(run.with_file_name("plug.py"))
+            .arg(out.join("vnc"))
+            .args(size.split(' '))
+            .arg("once")
+            .output()
+            .expect("the rig itself needs python3");
+        if !plugged.status.success() {
+            say(&String::from_utf8_lossy(&plugged.stderr));
+        }
+    }
+}
+
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn is_installed(program: &str) -> bool {
+    let found = |folder: PathBuf| folder.join(program).exists();
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(found))
+}
