@@ -1,24 +1,27 @@
 //! The least a lessee does: asks for a lease, lights the headset, and flips between two pictures at every
 //! vblank until it is told to stop, has shown `--frames N`, or loses the lease.
 //!
-//! Prints the lease's objects at the start and the count of flips and missed vblanks at the end, as JSON.
+//! Prints the lease's objects at the start and the count of flips and missed vblanks at the end, as JSON. With
+//! `--patient` it outlives a pause, in which the lessor's card is another session's, and says when one begins and ends.
 
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Parser;
 use leasehold::cli::Failure;
 use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
 use leasehold::kms::commit::modeset;
 use leasehold::kms::event::{Event, events};
-use leasehold::kms::{Connector, KmsError};
+use leasehold::kms::{Connector, KmsError, Mode};
 use leasehold::lease::Lease;
 use leasehold::lease::request::{Request, Wanted, Way, wayland};
 use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::Span;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
@@ -39,6 +42,9 @@ struct Arguments {
     /// Stop after so many flips [default: never]
     #[arg(long)]
     frames: Option<u64>,
+    /// Wait where the lease sleeps, and light the headset anew once it wakes
+    #[arg(long)]
+    patient: bool,
 }
 
 fn main() -> ExitCode {
@@ -61,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let pictures = light(&lease)?;
     say(&describe(&lease)?);
-    let counts = flip_until(&lease, &pictures, arguments.frames, &stop)?;
+    let counts = flip_until(&lease, &pictures, arguments, &stop)?;
     say(&json!({"flips": counts.flips, "missed": counts.missed}));
     Ok(())
 }
@@ -84,13 +90,7 @@ fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
 
 /// Sets the preferred mode with the first of two pictures, both returned.
 fn light(lease: &Lease) -> Result<Vec<(DumbBuffer, Framebuffer)>, KmsError> {
-    let (card, pipeline) = (&lease.card, &lease.pipeline);
-    let connector = Connector::read(card, pipeline.connector, false)?;
-    let mode = connector.preferred_mode().ok_or_else(|| KmsError::Missing {
-        place: lease.connector_name.clone(),
-        object: "mode",
-        remedy: "power-cycle the headset, its EDID could not be read",
-    })?;
+    let (card, mode) = (&lease.card, mode(lease)?);
     let (width_px, height_px) = (mode.width_px(), mode.height_px());
     let mut pictures = Vec::new();
     for (mut buffer, byte) in DumbBuffer::several(card, width_px, height_px, 2)?.into_iter().zip([0x20, 0x60])
@@ -99,9 +99,47 @@ fn light(lease: &Lease) -> Result<Vec<(DumbBuffer, Framebuffer)>, KmsError> {
         let framebuffer = buffer.framebuffer(width_px, height_px, PixelFormat::Xrgb8888)?;
         pictures.push((buffer, framebuffer));
     }
-    let blob = ModeBlob::new(card, mode)?;
-    modeset(card, &mut pipeline.on(card, mode, &blob, &pictures[0].1)?)?;
+    turn_on(lease, &mode, &pictures[0].1)?;
     Ok(pictures)
+}
+
+fn mode(lease: &Lease) -> Result<Mode, KmsError> {
+    let connector = Connector::read(&lease.card, lease.pipeline.connector, false)?;
+    connector.preferred_mode().copied().ok_or_else(|| KmsError::Missing {
+        place: lease.connector_name.clone(),
+        object: "mode",
+        remedy: "power-cycle the headset, its EDID could not be read",
+    })
+}
+
+fn turn_on(lease: &Lease, mode: &Mode, picture: &Framebuffer) -> Result<(), KmsError> {
+    let blob = ModeBlob::new(&lease.card, mode)?;
+    modeset(&lease.card, &mut lease.pipeline.on(&lease.card, mode, &blob, picture)?)
+}
+
+/// Whether a refusal only means that the lessor is not the card's master now: a lease without a lessor no longer sees its
+/// CRTC (drm_lease.c).
+fn sleeps(lease: &Lease, refusal: &KmsError) -> bool {
+    let orphaned =
+        lease.card.vblank(lease.pipeline.crtc).is_err_and(|error| error.errno() == Some(Errno::ENOENT));
+    refusal.errno() == Some(Errno::EACCES) && !orphaned
+}
+
+/// Waits until the lease wakes, and lights the headset anew: another session may have darkened it.
+fn wait_to_wake(lease: &Lease, picture: &Framebuffer, stop: &AtomicBool) -> Result<(), KmsError> {
+    say(&json!({"event": "asleep"}));
+    let mode = mode(lease)?;
+    while !stop.load(Ordering::Relaxed) {
+        match turn_on(lease, &mode, picture) {
+            Err(error) if sleeps(lease, &error) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return Err(error),
+            Ok(()) => {
+                say(&json!({"event": "awake"}));
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn describe(lease: &Lease) -> Result<serde_json::Value, KmsError> {
@@ -126,7 +164,7 @@ struct Counts {
 fn flip_until(
     lease: &Lease,
     pictures: &[(DumbBuffer, Framebuffer)],
-    frames: Option<u64>,
+    arguments: &Arguments,
     stop: &AtomicBool,
 ) -> Result<Counts, KmsError> {
     let card = &lease.card;
@@ -137,8 +175,16 @@ fn flip_until(
     let mut counts = Counts::default();
     let mut last: Option<u32> = None;
     let mut buffer = [0; 1024];
-    while !stop.load(Ordering::Relaxed) && frames.is_none_or(|wanted| counts.flips < wanted) {
-        flip.show(card, &pictures[(counts.flips as usize + 1) % pictures.len()].1, 0)?;
+    while !stop.load(Ordering::Relaxed) && arguments.frames.is_none_or(|wanted| counts.flips < wanted) {
+        let picture = &pictures[(counts.flips as usize + 1) % pictures.len()].1;
+        match flip.show(card, picture, 0) {
+            Err(error) if arguments.patient && sleeps(lease, &error) => {
+                wait_to_wake(lease, picture, stop)?;
+                last = None;
+                continue;
+            }
+            other => other?,
+        }
         let mut fds = [PollFd::new(card.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut fds, PollTimeout::from(1000u16));
         let length = card.read_events(&mut buffer)?;

@@ -11,7 +11,7 @@ use compositor::{Answer, Compositor, Device, Script};
 use leasehold::error::{Class, Classified};
 use leasehold::kms::{Card, Connector};
 use leasehold::lease::RequestError;
-use leasehold::lease::request::{Wanted, wayland};
+use leasehold::lease::request::{Heard, Wanted, wayland};
 use leasehold::time::{Instant, Span};
 use rig::{CARD, VIVE, example, inside};
 
@@ -161,11 +161,11 @@ fn the_headset_is_found_among_monitors_by_what_its_device_lets_one_see() {
             assert_eq!(compositor.asked(), [(1, "Virtual-2".to_string())]);
             let leased = Connector::read(&lease.card, lease.pipeline.connector, false).unwrap();
             assert_eq!((leased.name.as_str(), lease.connector_name.as_str()), ("Virtual-2", "Virtual-2"));
-            assert!(!lease.keeper.finished());
+            assert_eq!(lease.keeper.heard(), Heard::Nothing);
             // `finished` after the fd, while nobody was listening.
             compositor.end_leases();
             let told = Instant::now();
-            while !lease.keeper.finished() {
+            while lease.keeper.heard() == Heard::Nothing {
                 assert!(Instant::now() - told < Span::from_ms(20_000), "the end of the lease is not noticed");
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }

@@ -17,11 +17,13 @@ use crate::error::Class;
 use crate::files;
 use crate::kms::{Card, KmsError};
 use crate::lease::ledger::Ledger;
+use crate::lease::lessor::Pause;
 use crate::lease::policy::{Policy, user_named};
 use crate::lease::reclaim;
 use crate::lease::request::seat;
 use crate::lease::server::{Ready, Server};
 use crate::lease::service::{Report, Service, Terms};
+use crate::lease::session::Session;
 use crate::lease::supervisor::{Supervisor, SupervisorError};
 use crate::lease::wire::Wire;
 use crate::thread::priority::{Urgency, make_realtime};
@@ -53,6 +55,11 @@ pub struct Arguments {
     /// End a lease whose holder has shown no new frame for so long
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(50..))]
     watchdog: Option<u32>,
+    /// What becomes of leases while another session has the card: the user switches terminals
+    ///
+    /// Noticed where the card comes from a seat, see docs/lessor.md.
+    #[arg(long, value_name = "suspend|revoke", default_value = "suspend")]
+    on_pause: OnPause,
     /// Print one JSON object a line for each event
     #[arg(long)]
     json: bool,
@@ -64,6 +71,12 @@ enum OnEnd {
     Black,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnPause {
+    Suspend,
+    Revoke,
+}
+
 /// Serves until a signal ends it.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let policy = policy(arguments)?;
@@ -72,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => first_card()?,
     };
     let mut supervisor = Supervisor::from_environment()?;
-    let (card, ledger) = estate(&mut supervisor, &path)?;
+    let Estate { card, mut session, ledger } = Estate::take_over(&mut supervisor, &path)?;
     // Before the socket exists, so that no signal comes between the two and leaves the socket behind.
     let signals = ending_signals()?;
     let shared = policy.could_allow_others_than(geteuid());
@@ -91,8 +104,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     publish(&mut service, arguments.json);
     hurry();
     tell(supervisor.ready());
+    let on_pause = match arguments.on_pause {
+        OnPause::Suspend => Pause::Suspend,
+        OnPause::Revoke => Pause::Revoke,
+    };
+    let mut seat = session.follow(&mut service, on_pause);
     let mut sign_of_life = Instant::now();
-    while let Some(ready) = wait(&server, &service, &signals, supervisor.watchdog_period())? {
+    while seat.is_ok()
+        && let Some(ready) = wait(&server, &service, &mut session, &signals, supervisor.watchdog_period())?
+    {
+        seat = session.follow(&mut service, on_pause);
         server.dispatch(&mut service, ready);
         publish(&mut service, arguments.json);
         if let Some(period) = supervisor.watchdog_period()
@@ -109,10 +130,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for name in [CARD, LEDGER] {
         tell(supervisor.forget(name));
     }
-    if let Err(error) = card.drop_master() {
+    if let Err(error) = session.give_back(&card) {
         tracing::warn!("the card goes back only as it is closed: {error}");
     }
-    Ok(())
+    Ok(seat?)
 }
 
 /// What the supervisor keeps for the next lessor, should this one die: the card, which stays master and lessor of its
@@ -120,20 +141,39 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 const CARD: &str = "card";
 const LEDGER: &str = "ledger";
 
-/// The card and the ledger of a lessor that died; else a card of its own and an empty ledger. Both are given to the
-/// supervisor to keep.
-fn estate(supervisor: &mut Supervisor, path: &Path) -> Result<(Arc<Card>, Ledger), Failure> {
-    let mut kept: BTreeMap<String, OwnedFd> = supervisor.stored().into_iter().collect();
-    let inherited = kept.remove(CARD).and_then(|fd| seat::own_again(fd, path));
-    let (card, ledger) = match (inherited, kept.remove(LEDGER)) {
-        (Some(card), Some(ledger)) => return Ok((Arc::new(card), Ledger::kept(ledger))),
-        (Some(card), None) => (card, Ledger::new()?),
-        (None, _) => (seat::own(path)?, Ledger::new()?),
-    };
-    for (name, fd) in [(CARD, card.as_fd()), (LEDGER, ledger.as_fd())] {
-        tell(supervisor.forget(name).and_then(|()| supervisor.store(name, fd)));
+/// What a lessor works with, its own or that of one that died.
+struct Estate {
+    card: Arc<Card>,
+    session: Session,
+    ledger: Ledger,
+}
+
+impl Estate {
+    /// Takes over what the supervisor kept; else opens the card and an empty ledger, and gives both to the supervisor to
+    /// keep.
+    fn take_over(supervisor: &mut Supervisor, path: &Path) -> Result<Self, Failure> {
+        let mut kept: BTreeMap<String, OwnedFd> = supervisor.stored().into_iter().collect();
+        let inherited = kept.remove(CARD).and_then(|fd| seat::own_again(fd, path));
+        let (card, session) = match inherited {
+            Some(card) => (card, Session::default()),
+            None => Session::own(path)?,
+        };
+        let ledger = match kept.remove(LEDGER) {
+            Some(memory) => Ledger::kept(memory),
+            None => Ledger::new()?,
+        };
+        let estate = Self { card: Arc::new(card), session, ledger };
+        // What a seat lends goes back to it with this process.
+        let keeping = if estate.session.is_lent() {
+            &[][..]
+        } else {
+            &[(CARD, estate.card.as_fd()), (LEDGER, estate.ledger.as_fd())]
+        };
+        for &(name, fd) in keeping {
+            tell(supervisor.forget(name).and_then(|()| supervisor.store(name, fd)));
+        }
+        Ok(estate)
     }
-    Ok((Arc::new(card), ledger))
 }
 
 /// A lessor works without its supervisor, and says that it is alone.
@@ -197,6 +237,7 @@ fn ending_signals() -> Result<SignalFd, Failure> {
 fn wait(
     server: &Server,
     service: &Service,
+    session: &mut Session,
     signals: &SignalFd,
     watchdog_period: Option<Span>,
 ) -> Result<Option<Ready>, Failure> {
@@ -204,6 +245,7 @@ fn wait(
         .fds()
         .into_iter()
         .chain(service.fds())
+        .chain(session.fd())
         .chain([signals.as_fd()])
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();

@@ -250,7 +250,7 @@ pub struct Lessor {
     offers_made: u64,
     shut_down: bool,
     paused: bool,
-    /// What is to be done for leases that ended while the card was somebody else's, once it is back.
+    /// What the card still has to be told, once it is back, of leases that ended while it was somebody else's.
     owed: Vec<Action>,
 }
 
@@ -315,9 +315,8 @@ impl Lessor {
             Event::Shutdown => {
                 self.shut_down = true;
                 self.end_where(Cause::Shutdown, |_| true, &mut actions);
-                // What is still owed the kernel does itself as the card is closed.
-                let report = |action: &Action| matches!(action, Action::Ended(..));
-                actions.extend(std::mem::take(&mut self.owed).into_iter().filter(report));
+                // The kernel does it itself as the card is closed.
+                self.owed.clear();
                 self.withdraw(|_| true, Withdrawal::Shutdown, &mut actions);
             }
         }
@@ -328,6 +327,11 @@ impl Lessor {
     /// What is on offer now, for a client that has just come.
     pub fn offers(&self) -> Vec<Offer> {
         self.heads.iter().filter_map(|(&connector, head)| head.on_offer(connector)).collect()
+    }
+
+    /// Whether the card is somebody else's now.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// What is leased out: for the lessor and everyone else to leave alone.
@@ -461,12 +465,14 @@ impl Lessor {
         for lease in ended {
             let holder_listens = !matches!(cause, Cause::Returned | Cause::HungUp);
             let finish = holder_listens.then_some(Action::Finish(lease.request));
+            let end = lease.end(finish, cause);
             if self.paused {
-                // Only the card's master may revoke and commit; the holder is told now all the same.
-                actions.extend(finish);
-                self.owed.extend(lease.end(None, cause));
+                // Only the card's master may revoke and commit. Until this is, the kernel refuses the holder's commits.
+                let (now, owed): (Vec<_>, Vec<_>) = end.into_iter().partition(Action::needs_no_master);
+                actions.extend(now);
+                self.owed.extend(owed);
             } else {
-                actions.extend(lease.end(finish, cause));
+                actions.extend(end);
             }
         }
     }
@@ -498,6 +504,13 @@ impl Lessor {
         if !offered.is_empty() {
             actions.push(Action::Offer(offered));
         }
+    }
+}
+
+impl Action {
+    /// Whether it can be done while the card is somebody else's.
+    fn needs_no_master(&self) -> bool {
+        !matches!(self, Self::CreateLease { .. } | Self::Revoke(_) | Self::TurnOff(_))
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A lessor is [`lessor`] (who may have what, pure), [`wire`] (the Wayland protocol), [`reclaim`] (the kernel calls) and
 //! [`service`], which joins the three. A compositor puts them on its own display; [`server`] is a socket and a display
-//! for those who have none. [`limits`] says what one client may take, [`supervisor`] is who starts a lessor anew. A
-//! lessee starts at [`request`]; [`liveness`] tells it what has become of its lease, and [`watch`] hears of it first.
+//! for those who have none, and [`session`] gets them a card. [`limits`] says what one client may take, [`supervisor`] is
+//! who starts a lessor anew. A lessee starts at [`request`]; [`liveness`] tells it what has become of its lease, and
+//! [`watch`] hears of it first.
 
 pub mod deaths;
 pub mod identity;
@@ -18,6 +19,7 @@ pub mod report;
 pub mod request;
 pub mod server;
 pub mod service;
+pub mod session;
 pub mod supervisor;
 pub mod watch;
 pub mod watchdog;

@@ -51,10 +51,11 @@ pub struct Report {
     /// Why a request was refused, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// From noticing a lease's end until the kernel had ended it, in microseconds.
+    /// From noticing a lease's end until the kernel had ended it, in microseconds; missing while paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_us: Option<f64>,
-    /// From noticing a lease's end until its panel was off or black, in microseconds; missing where it would not go.
+    /// From noticing a lease's end until its panel was off or black, in microseconds; missing where it would not go and
+    /// while paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blanked_us: Option<f64>,
     /// When it happened or, for an end, a grant and a withdrawal, when its cause was noticed: nanoseconds of

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use nix::errno::Errno;
+
 use super::deaths::Deaths;
 use super::identity::Identity;
 use super::ledger::{Entry, Ledger};
@@ -61,6 +63,8 @@ pub struct Service {
     deaths: Deaths,
     /// Where the leases are written down that are out.
     ledger: Option<Ledger>,
+    /// What the card refused because it had been taken away and nobody had said so yet. Done as soon as it is back.
+    refused: Vec<Action>,
     reports: Vec<Report>,
 }
 
@@ -68,10 +72,12 @@ pub struct Service {
 #[derive(Debug)]
 struct Ending {
     noticed: Instant,
+    /// When it was noticed; `None` while paused, where nothing is revoked or darkened.
+    at_once: Option<Instant>,
     /// How the holders stood when it was noticed: turning a panel off takes long enough for a parent to reap them.
     fates: BTreeMap<RequestId, Fate>,
     /// When the kernel had ended the last lease.
-    revoked: Instant,
+    revoked: Option<Instant>,
     /// When the last panel went dark, `None` once one would not.
     dark: Option<Instant>,
 }
@@ -107,6 +113,7 @@ impl Service {
             fresh: None,
             just_granted: Vec::new(),
             darkenings: BTreeMap::new(),
+            refused: Vec::new(),
             reports: Vec::new(),
         };
         service.reports.push(Report::new(Happening::Ready, Instant::now()));
@@ -177,11 +184,9 @@ impl Service {
                 self.handle(Event::HungUp { client: peer.client }, noticed);
             }
         }
-        if lease_ended {
-            match self.card.lessees() {
-                Ok(alive) => self.handle(Event::Lessees(alive), noticed),
-                Err(error) => tracing::warn!("could not see which lease ended: {error}"),
-            }
+        // Only the card's master may ask; when the card is back, it is asked in any case.
+        if lease_ended && !self.lessor.is_paused() {
+            self.look_who_is_left(noticed);
         }
         if replugged && let Err(error) = self.look() {
             tracing::warn!("could not look at the connectors after a hotplug: {error}");
@@ -196,21 +201,59 @@ impl Service {
         self.wire.flush();
     }
 
-    /// To be called before another session gets the card: takes all offers back and puts leases to sleep, or ends
-    /// them.
+    /// To be called before another session gets the card, or as soon as it has it: takes all offers back and puts
+    /// leases to sleep, or ends them. Where mastership is gone already, as with seatd and logind, those that end are over
+    /// for their holders now, and for the kernel at [`resume`](Self::resume).
     pub fn pause(&mut self, pause: Pause) {
-        self.handle(Event::Paused(pause), Instant::now());
-        self.reports.push(Report::now(Happening::Paused));
+        if self.lessor.is_paused() {
+            return;
+        }
+        let noticed = Instant::now();
+        if self.card.is_master() {
+            self.handle(Event::Paused(pause), noticed);
+        } else {
+            self.handle(Event::Paused(Pause::Suspend), noticed);
+            if pause == Pause::Revoke {
+                self.reclaim_all(noticed);
+            }
+        }
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.sleep();
+        }
+        let what = match pause {
+            Pause::Suspend => "suspended",
+            Pause::Revoke => "revoked",
+        };
+        self.reports.push(Report { reason: Some(what), ..Report::now(Happening::Paused) });
         self.wire.flush();
     }
 
     /// To be called when the card is this process's again: cleans up after leases that ended meanwhile, and offers
-    /// what is free.
+    /// what is free. Does nothing while another is the card's master.
     pub fn resume(&mut self) {
+        if !self.lessor.is_paused() {
+            return;
+        }
+        if !self.card.is_master() {
+            let card = self.card.name();
+            tracing::warn!(
+                "{card} is not back: another program is its master; switch away and back to try again"
+            );
+            return;
+        }
+        let noticed = Instant::now();
         self.reports.push(Report::now(Happening::Resumed));
-        self.handle(Event::Resumed, Instant::now());
+        for action in std::mem::take(&mut self.refused) {
+            self.carry_out(action, &mut Ending::new(noticed, None, BTreeMap::new()));
+        }
+        // All that ended or was unplugged meanwhile comes first, so that only what is free is offered.
+        self.look_who_is_left(noticed);
         if let Err(error) = self.look() {
             tracing::warn!("could not look at the connectors after a pause: {error}");
+        }
+        self.handle(Event::Resumed, noticed);
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.wake(noticed);
         }
         self.wire.flush();
     }
@@ -277,6 +320,21 @@ impl Service {
         }
     }
 
+    fn reclaim_all(&mut self, noticed: Instant) {
+        let leased: Vec<ConnectorId> = self.lessor.leased().map(|pipeline| pipeline.connector).collect();
+        for connector in leased {
+            self.handle(Event::Reclaimed(connector), noticed);
+        }
+    }
+
+    /// Asks the kernel which leases live, and ends the others.
+    fn look_who_is_left(&mut self, noticed: Instant) {
+        match self.card.lessees() {
+            Ok(alive) => self.handle(Event::Lessees(alive), noticed),
+            Err(error) => tracing::warn!("could not see which lease ended: {error}"),
+        }
+    }
+
     /// Ends leases whose panels have stood still for too long.
     fn look_after_the_living(&mut self, noticed: Instant) {
         let Some(watchdog) = &mut self.watchdog else { return };
@@ -290,6 +348,9 @@ impl Service {
     /// black goes with this process.
     pub fn shut_down(&mut self) {
         self.handle(Event::Shutdown, Instant::now());
+        if self.lessor.is_paused() {
+            return self.wire.flush();
+        }
         for darkening in self.darkenings.values_mut().filter(|darkening| darkening.holds_black()) {
             if let Err(error) = darkening.turn_off(&self.card) {
                 tracing::warn!("a panel would not go off: {error}");
@@ -385,9 +446,9 @@ impl Service {
     }
 
     fn handle(&mut self, event: Event, noticed: Instant) {
+        let at_once = (!self.lessor.is_paused()).then_some(noticed);
         let mut actions = VecDeque::from(self.lessor.handle(event));
-        let mut ending =
-            Ending { noticed, fates: self.fates(&actions), revoked: noticed, dark: Some(noticed) };
+        let mut ending = Ending::new(noticed, at_once, self.fates(&actions));
         while let Some(action) = actions.pop_front() {
             tracing::debug!("{:.0} us after noticing: {action:?}", (Instant::now() - noticed).as_us_f64());
             if let Some(answer) = self.carry_out(action, &mut ending) {
@@ -433,21 +494,31 @@ impl Service {
             }
             Action::Revoke(lessee) => {
                 if let Err(error) = reclaim::revoke(&self.card, lessee) {
+                    self.refused(action, &error);
                     tracing::warn!("a lease would not end: {error}");
+                    ending.revoked = None;
+                } else {
+                    ending.revoked = Some(Instant::now());
                 }
-                ending.revoked = Instant::now();
             }
             Action::Finish(request) => self.wire.finish(request),
-            Action::TurnOff(pipeline) => match self.darken(&pipeline) {
+            Action::TurnOff(ref pipeline) => match self.darken(pipeline) {
                 Ok(()) => ending.dark = ending.dark.map(|_| Instant::now()),
                 Err(error) => {
                     ending.dark = None;
+                    self.refused(action, &error);
                     tracing::warn!("a panel would not go dark: {error}");
                 }
             },
             Action::Ended(holding, cause) => self.ended(&holding, cause, ending),
         }
         None
+    }
+
+    fn refused(&mut self, action: Action, error: &KmsError) {
+        if error.errno() == Some(Errno::EACCES) {
+            self.refused.push(action);
+        }
     }
 
     fn lease_out(&mut self, request: RequestId, pipelines: &[Pipeline]) -> Event {
@@ -545,12 +616,12 @@ impl Service {
         let fate = ending.fates.get(&holding.request).copied().unwrap_or(Fate::Gone);
         let ended = Report {
             reason: Some(reason(cause, fate)),
-            revoked_us: Some((ending.revoked - ending.noticed).as_us_f64()),
+            revoked_us: ending.revoked.map(|revoked| (revoked - ending.noticed).as_us_f64()),
             blanked_us: ending.dark.map(|dark| (dark - ending.noticed).as_us_f64()),
             ..Report::new(Happening::Ended, ending.noticed)
         };
         self.report(&holding.connectors, &ended.of(holding).by(who.as_ref()));
-        ending.dark = Some(ending.noticed);
+        (ending.revoked, ending.dark) = (ending.at_once, ending.at_once);
         self.write_down();
     }
 
@@ -575,6 +646,12 @@ impl Service {
         }
         let named = connectors.iter().map(|name| Report { connector: Some(name.clone()), ..report.clone() });
         self.reports.extend(named);
+    }
+}
+
+impl Ending {
+    fn new(noticed: Instant, at_once: Option<Instant>, fates: BTreeMap<RequestId, Fate>) -> Self {
+        Self { noticed, at_once, fates, revoked: at_once, dark: at_once }
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Watchdog {
     limit: Span,
     watched: BTreeMap<RequestId, Watched>,
     next_look: Instant,
+    asleep: bool,
 }
 
 #[derive(Debug)]
@@ -21,14 +22,14 @@ struct Watched {
     /// Each plane with the picture that it showed at the last look.
     planes: Vec<(PlaneId, Option<FramebufferId>)>,
     since: Instant,
-    /// Whether anything was shown yet.
+    /// Whether anything new was shown yet, since the grant or since the card came back.
     lit: bool,
 }
 
 impl Watchdog {
     /// Lets a lease show the same for up to `limit`, and nothing at all for [`FIRST_PICTURE`] at first.
     pub fn new(limit: Span) -> Self {
-        Self { limit, watched: BTreeMap::new(), next_look: Instant::default() }
+        Self { limit, watched: BTreeMap::new(), next_look: Instant::default(), asleep: false }
     }
 
     /// Watches a lease from `now` on.
@@ -43,9 +44,24 @@ impl Watchdog {
         self.watched.remove(&request);
     }
 
+    /// Looks no longer until it is [woken](Self::wake): the kernel lets no lessee show anything.
+    pub fn sleep(&mut self) {
+        self.asleep = true;
+    }
+
+    /// Looks again from `now` on. Lessees have to notice that they may show something again, so they get the time they
+    /// had for their first picture.
+    pub fn wake(&mut self, now: Instant) {
+        self.asleep = false;
+        self.next_look = self.next_look.max(now);
+        for lease in self.watched.values_mut() {
+            (lease.since, lease.lit) = (now, false);
+        }
+    }
+
     /// When to [look](Self::look) next; `None` while nothing is leased.
     pub fn next_look(&self) -> Option<Instant> {
-        (!self.watched.is_empty()).then_some(self.next_look)
+        (!self.asleep && !self.watched.is_empty()).then_some(self.next_look)
     }
 
     /// Looks at what each plane shows, if it is time; which leases have shown the same for too long. Each is named at
@@ -55,7 +71,7 @@ impl Watchdog {
         now: Instant,
         mut shown: impl FnMut(PlaneId) -> Option<FramebufferId>,
     ) -> Vec<RequestId> {
-        if now < self.next_look {
+        if self.asleep || now < self.next_look {
             return Vec::new();
         }
         let mut hung = Vec::new();
@@ -65,10 +81,9 @@ impl Watchdog {
                 let after = shown(*plane);
                 if std::mem::replace(before, after) != after {
                     lease.since = now;
+                    lease.lit |= after.is_some();
                 }
             }
-            let lit = lease.planes.iter().any(|(_, shown)| shown.is_some());
-            lease.lit |= lit;
             let limit = if lease.lit { self.limit } else { self.limit.max(FIRST_PICTURE) };
             stillest = stillest.max(now - lease.since);
             if now - lease.since >= limit {
@@ -142,6 +157,23 @@ mod tests {
         watchdog.watch(LEASE, [plane()], start);
         assert_eq!(watchdog.look(start + FIRST_PICTURE - Span::from_ms(1), |_| None), []);
         assert_eq!(watchdog.look(start + FIRST_PICTURE + Span::from_ms(2), |_| None), [LEASE]);
+    }
+
+    #[test]
+    fn a_lessee_that_slept_is_given_time_to_wake() {
+        let picture = |_| FramebufferId::new(1);
+        let start = Instant::from_ns(5);
+        let mut watchdog = Watchdog::new(Span::from_ms(100));
+        watchdog.watch(LEASE, [plane()], start);
+        assert_eq!(watchdog.look(start, picture), []);
+        watchdog.sleep();
+        assert_eq!(watchdog.next_look(), None);
+        let back = start + Span::from_ms(60_000);
+        assert_eq!(watchdog.look(back, picture), []);
+        watchdog.wake(back);
+        assert_eq!(watchdog.next_look(), Some(back));
+        assert_eq!(watchdog.look(back + FIRST_PICTURE - Span::from_ms(1), picture), []);
+        assert_eq!(watchdog.look(back + FIRST_PICTURE + Span::from_ms(2), picture), [LEASE]);
     }
 
     #[test]

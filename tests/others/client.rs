@@ -1,5 +1,7 @@
 //! The smallest client of `wp_drm_lease_v1`, the same for every lessor, so that only the lessors differ.
 
+#![allow(dead_code, reason = "each test binary uses another part")]
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -38,10 +40,14 @@ struct Heard {
 impl Client {
     /// Connects, once whoever was just started listens, and waits for its first offer.
     pub fn connect(socket: &str) -> Self {
-        let path = format!("{}/{socket}", std::env::var("XDG_RUNTIME_DIR").unwrap());
+        Self::connect_to(&format!("{}/{socket}", std::env::var("XDG_RUNTIME_DIR").unwrap()))
+    }
+
+    /// As [`connect`](Self::connect), to a socket by its path.
+    pub fn connect_to(path: &str) -> Self {
         let started = Instant::now();
         let stream = loop {
-            match UnixStream::connect(&path) {
+            match UnixStream::connect(path) {
                 Ok(stream) => break stream,
                 Err(error) => assert!(Instant::now() - started < Span::from_ms(15_000), "{path}: {error}"),
             }
@@ -83,6 +89,17 @@ impl Client {
         self.connection.flush().unwrap();
         drop(fd);
         took
+    }
+
+    /// Asks for what it believes to be on offer, without hearing first whether it still is; whether that is refused.
+    pub fn is_refused(&mut self) -> bool {
+        let handle = self.queue.handle();
+        let request = self.heard.device.as_ref().unwrap().create_lease_request(&handle, ());
+        request.request_connector(&self.heard.offers[0]);
+        let lease = request.submit(&handle, ());
+        self.wait("an answer", |heard| heard.lease.is_some() || heard.refused);
+        lease.destroy();
+        self.heard.refused
     }
 
     /// Whether one that comes now is offered anything. Asks by binding the lease device again: a compositor may leave

@@ -123,7 +123,7 @@ pub fn run_in(
         Ok(tree) => tree,
         Err(why) => return skip(&why),
     };
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let out = out_folder(test);
     let mut binary = std::env::current_exe().expect("a test knows its binary");
     let mut command = Command::new(&machine.run);
     command.args(&machine.arguments).arg("-e").arg(&edid).arg("-o").arg(&out);
@@ -158,6 +158,11 @@ pub fn debian() -> Result<PathBuf, String> {
     }
     let why = format!("{complained}{said}");
     Err(format!("tests/others/tree could not make a Debian tree: {}", why.trim()))
+}
+
+/// Where a test inside and outside the rig can write; the same path in both, where the guest sees the host's files.
+fn out_folder(test: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
 }
 
 /// The numbers that a test may be steered by; nothing else of the environment gets into the rig.
@@ -256,7 +261,7 @@ impl Program {
 
     /// The next line it prints.
     pub fn line(&self) -> Value {
-        self.lines.recv_timeout(Duration::from_secs(20)).expect("the program prints a line within 20 s")
+        self.lines.recv_timeout(Duration::from_secs(60)).expect("the program prints a line within a minute")
     }
 
     /// The next line with this `event`; the others before it are passed over.

@@ -35,10 +35,14 @@ pub fn cards() -> Result<Vec<PathBuf>, RequestError> {
 
 /// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
 pub fn own(card: &Path) -> Result<Card, RequestError> {
-    let owned = open_card(card)?;
+    master_of(open_card(card)?, card)
+}
+
+/// Becomes master of what was opened at `path`, unless it is already.
+pub fn master_of(owned: Card, path: &Path) -> Result<Card, RequestError> {
     if !owned.is_master() && owned.become_master().is_err() {
-        let holders = holders(card).map_or(String::new(), |names| format!(" ({names})"));
-        return Err(RequestError::Held { card: card.display().to_string(), holders });
+        let holders = holders(path).map_or(String::new(), |names| format!(" ({names})"));
+        return Err(RequestError::Held { card: path.display().to_string(), holders });
     }
     owned.enable_atomic()?;
     Ok(owned)
