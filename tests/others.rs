@@ -9,6 +9,8 @@ mod client;
 mod lessor;
 mod rig;
 
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use leasehold::kms::{Card, Connector, Pipeline};
 use leasehold::thread::priority::{Urgency, make_realtime};
 use leasehold::time::{Instant, Span};
 use lessor::{Kind, Lessor, SAID};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::{CARD, Program, VIVE, debian, example, inside_tree, pin, say, serve};
@@ -88,7 +91,7 @@ fn monado_gets_a_lease() {
 fn a_lease_is_granted_beside_sway() {
     inside_tree("a_lease_is_granted_beside_sway", VIVE, debian, || {
         const LEASES: usize = 30;
-        let (mut ours, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut theirs, mut bare, mut echoes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         pin(Pid::this(), 0);
         for _ in 0..TURNS {
             for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
@@ -99,12 +102,39 @@ fn a_lease_is_granted_beside_sway() {
                 }
             }
             bare.extend(bare_leases(LEASES));
+            echoes.extend(self::echoes(LEASES));
         }
         let ioctl = median("CREATE_LEASE", &mut bare, None);
+        // Below that, with the ioctl, no lessor comes: it has to be woken, to read, and to write.
+        median("a byte to another process and back", &mut echoes, Some(ioctl));
         let ours = median("serve, from submit to fd", &mut ours, Some(ioctl));
         let theirs = median("sway, from submit to fd", &mut theirs, Some(ioctl));
         compare(ours, theirs);
     });
+}
+
+/// How long a byte takes to another process, which does nothing with it, and back: in real time, as `serve` is.
+fn echoes(count: usize) -> Vec<Span> {
+    let mut cat = Command::new("chrt")
+        .args(["-f", "30", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("chrt is part of util-linux");
+    let (mut there, mut back) = (cat.stdin.take().unwrap(), cat.stdout.take().unwrap());
+    let mut echo = |_| {
+        let sent = Instant::now();
+        there.write_all(b"x").unwrap();
+        let mut fds = [PollFd::new(back.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::NONE).unwrap();
+        back.read_exact(&mut [0]).unwrap();
+        Instant::now() - sent
+    };
+    echo(0); // it has to start first
+    let times = (0..count).map(&mut echo).collect();
+    drop(there);
+    cat.wait().unwrap();
+    times
 }
 
 /// How long the kernel takes for a lease such as the lessors give.

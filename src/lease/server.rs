@@ -98,7 +98,8 @@ impl Server {
     /// Reads what clients sent, takes in new ones, and has the service act on it, without waiting.
     pub fn dispatch(&mut self, service: &mut Service, ready: Ready) {
         let noticed = Instant::now();
-        if ready.clients {
+        // What a client said before it closed its lease comes before the kernel's word that it did.
+        if ready.clients || ready.service {
             self.listen_to_clients(service);
         }
         // After those who left, so that their places are free.

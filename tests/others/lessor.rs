@@ -60,6 +60,14 @@ impl Drop for Lessor {
     fn drop(&mut self) {
         // Asked, not killed: both take their sockets along, and the next lessor needs the card.
         let _ = kill(self.pid(), Signal::SIGTERM);
+        for _ in 0..500 {
+            if let Ok(Some(_)) = self.0.try_wait() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        rig::say("a lessor does not end when asked: it is killed");
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }

@@ -38,6 +38,9 @@ pub const CARD: &str = "/dev/dri/card0";
 /// One rig at a time: they would take each other's CPU and spoil the timing.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// For one test in a rig: many times what the longest takes.
+const TIME_LIMIT_S: &str = "900";
+
 const INSIDE: &str = "LEASEHOLD_INSIDE_RIG";
 
 /// Runs `body` inside the rig with the headset of that EDID; `test` is the calling test's own name. Without a rig says
@@ -125,8 +128,16 @@ pub fn run_in(
     };
     let out = out_folder(test);
     let mut binary = std::env::current_exe().expect("a test knows its binary");
-    let mut command = Command::new(&machine.run);
-    command.args(&machine.arguments).arg("-e").arg(&edid).arg("-o").arg(&out);
+    // Whatever hangs in there is not to hang here, and to be seen.
+    let mut command = Command::new("timeout");
+    command
+        .args(["--kill-after=10", TIME_LIMIT_S])
+        .arg(&machine.run)
+        .args(&machine.arguments)
+        .arg("-e")
+        .arg(&edid)
+        .arg("-o")
+        .arg(&out);
     if let Some(tree) = &tree {
         command.arg("-r").arg(tree);
         binary = take_along(&binary, &out);

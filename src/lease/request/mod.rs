@@ -28,6 +28,9 @@ use wanted::{Candidate, choose};
 /// A headset's display, held by this process until dropped.
 #[derive(Debug)]
 pub struct Lease {
+    /// What has to live as long as the lease. First, and so dropped first: a lease whose fd is closed before its lessor
+    /// has heard that it is given back counts as lost.
+    pub keeper: Keeper,
     /// The fd to drive it with; sees nothing of the card but what was leased.
     pub card: Arc<Card>,
     /// The connector, CRTC and planes to use.
@@ -36,8 +39,6 @@ pub struct Lease {
     pub connector_name: String,
     /// Where it comes from.
     pub source: Source,
-    /// What has to live as long as the lease.
-    pub keeper: Keeper,
 }
 
 /// Where a lease comes from.
