@@ -284,7 +284,8 @@ fn lessor_round(
     (card, witness): (&Card, &Witness),
     times: &mut Times,
 ) -> Program {
-    pin(serve.pid(), 0);
+    // One that ends by itself is not to keep the watch from looking while it does.
+    pin(serve.pid(), if fault == LessorFault::Terminate { 1 } else { 0 });
     let mut lessee = Program::start(&mut example("bad_lessee"));
     pin(lessee.pid(), 1);
     let (crtc, plane) = lit(&lessee);

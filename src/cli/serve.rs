@@ -245,8 +245,8 @@ fn wait(
         .fds()
         .into_iter()
         .chain(service.fds())
-        .chain(session.fd())
         .chain([signals.as_fd()])
+        .chain(session.fd())
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();
     let left = service.deadline().map(|deadline| (deadline - Instant::now()).max(Span::ZERO));
@@ -258,8 +258,8 @@ fn wait(
     match poll(&mut fds, timeout) {
         Ok(_) => {
             let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-            let [socket, clients, uevents, deaths, signal] = ready[..] else {
-                unreachable!("five were asked")
+            let [socket, clients, uevents, deaths, signal, ..] = ready[..] else {
+                unreachable!("these five are always asked, a seat where there is one")
             };
             Ok((!signal).then_some(Ready { socket, clients, service: uevents || deaths }))
         }
