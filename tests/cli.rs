@@ -248,9 +248,10 @@ fn vblank_and_doctor_watch_a_leased_headset() {
         let hz = found["measured_hz"].as_f64().unwrap();
         assert!((hz - 89.527).abs() < 0.02, "{hz}");
         assert_eq!((&found["clock"], &found["connector"]), (&json!("crtc-sequence"), &json!("Virtual-2")));
-        // The rig is itself a program that its host stalls now and then: 1 to 19 of 358 were missed in five runs.
+        // The rig is itself a program that its host stalls now and then; what was not seen was counted.
         let (missed, seen) = (&found["missed_sequences"], &found["wake_late_us"]["count"]);
-        assert!(missed.as_u64().unwrap() * 10 <= seen.as_u64().unwrap(), "{found}");
+        let vblanks = missed.as_u64().unwrap() + seen.as_u64().unwrap();
+        assert!(vblanks.abs_diff(358) <= 10 && seen.as_u64().unwrap() > 40, "{found}");
 
         let doctor = run(&["doctor", "--json"]);
         doctor.refused(3, &["no headset can be had"]);
