@@ -8,29 +8,22 @@ mod pause;
 mod succession;
 mod survey;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use nix::errno::Errno;
-
 use super::deaths::Deaths;
-use super::identity::Identity;
-use super::ledger::{Entry, Ledger};
-use super::lessor::{
-    Action, Adopted, Cause, ClientId, Denial, Event, Holding, Lessor, Offer, Pause, RequestId, Seen,
-    Withdrawal,
-};
+use super::ledger::Ledger;
+use super::lessor::{Action, Event, Lessor, RequestId};
 use super::policy::{Policy, Verdict};
-use super::process::Fate;
-use super::reclaim::{self, Darkening, OnEnd};
+use super::reclaim::{Darkening, OnEnd};
 pub use super::report::{Happening, Report};
 use super::watchdog::Watchdog;
 use super::wire::{Incoming, Peer, Wire};
 use crate::kms::ids::ObjectId;
 use crate::kms::plane::Plane;
 use crate::kms::uevent::{Uevent, UeventSocket};
-use crate::kms::{Card, Connector, ConnectorId, KmsError, Pipeline};
+use crate::kms::{Card, ConnectorId, KmsError};
 use crate::time::{Instant, Span};
 
 /// Whom to lease what.

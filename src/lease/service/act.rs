@@ -1,6 +1,18 @@
 //! What the lessor has decided, done: to the card, to the clients, and in the reports.
 
-use super::*;
+use std::collections::{BTreeMap, VecDeque};
+
+use nix::errno::Errno;
+
+use super::Service;
+use crate::kms::{KmsError, Pipeline};
+use crate::lease::lessor::{Action, Cause, Denial, Event, Holding, Offer, RequestId, Withdrawal};
+use crate::lease::policy::Verdict;
+use crate::lease::process::Fate;
+use crate::lease::reclaim::{self, Darkening};
+use crate::lease::report::{Happening, Report};
+use crate::lease::wire::Peer;
+use crate::time::Instant;
 
 /// What is known of an end while its actions are carried out.
 #[derive(Debug)]

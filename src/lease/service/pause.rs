@@ -1,7 +1,13 @@
 //! The card in another session's hands, and back.
 
+use std::collections::BTreeMap;
+
+use super::Service;
 use super::act::Ending;
-use super::*;
+use crate::kms::ConnectorId;
+use crate::lease::lessor::{Event, Pause};
+use crate::lease::report::{Happening, Report};
+use crate::time::Instant;
 
 impl Service {
     /// To be called before another session gets the card, or as soon as it has it: takes all offers back and puts

@@ -1,6 +1,17 @@
 //! One lessor after another: what the last one granted, and what this one leaves to the next.
 
-use super::*;
+use std::sync::Arc;
+
+use super::Service;
+use crate::kms::{Connector, KmsError, Pipeline};
+use crate::lease::identity::Identity;
+use crate::lease::ledger::{Entry, Ledger};
+use crate::lease::lessor::{Adopted, ClientId, Event, Holding, RequestId};
+use crate::lease::process::Fate;
+use crate::lease::reclaim;
+use crate::lease::report::{Happening, Report};
+use crate::lease::wire::Peer;
+use crate::time::Instant;
 
 impl Service {
     /// Takes over the leases that an earlier lessor wrote down, and ends all others: who holds those, and what, cannot

@@ -1,6 +1,10 @@
 //! What of a card is for lease: looked at, and told to the lessor.
 
-use super::*;
+use super::Service;
+use crate::kms::ids::ObjectId;
+use crate::kms::{Connector, KmsError, Pipeline};
+use crate::lease::lessor::{Event, Seen};
+use crate::time::Instant;
 
 impl Service {
     /// Probes all connectors and tells the lessor.
