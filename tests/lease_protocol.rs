@@ -292,10 +292,9 @@ fn a_client_that_takes_too_much_is_cut_off_and_no_other() {
         assert_eq!(hoarder.connection.protocol_error().unwrap().code, NO_MEMORY);
 
         let mut registrar = UnixStream::connect(SOCKET).unwrap();
-        for id in 0..OBJECTS as u32 {
-            // It may be cut off before it is through.
-            let _ = registrar.write_all(&get_registry(2 + id));
-        }
+        // In one go: what it is sent for each would fill the connection before it has too many. It may be cut off first.
+        let asked: Vec<u8> = (0..OBJECTS as u32).flat_map(|id| get_registry(2 + id)).collect();
+        let _ = registrar.write_all(&asked);
         assert_eq!(error_of(registrar), Some(NO_MEMORY));
 
         let mut crowd: Vec<Client> = (1..CLIENTS_PER_USER).map(|_| Client::connect()).collect();
