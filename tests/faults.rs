@@ -286,9 +286,7 @@ fn lessor_round(
 ) -> Program {
     // One that ends by itself is not to keep the watch from looking while it does.
     pin(serve.pid(), if fault == LessorFault::Terminate { 1 } else { 0 });
-    let mut lessee = Program::start(&mut example("bad_lessee"));
-    pin(lessee.pid(), 1);
-    let (crtc, plane) = lit(&lessee);
+    let (mut lessee, crtc, plane) = lit_lessee();
     let granted = serve.event("granted");
     std::thread::sleep(std::time::Duration::from_millis(40));
     assert!(!dark(card, crtc, plane, on_end), "{fault:?}: it never was lit");
@@ -342,11 +340,14 @@ fn lessor_round(
     serve
 }
 
-/// The CRTC and the plane that a lessee has lit.
-fn lit(lessee: &Program) -> (CrtcId, PlaneId) {
+/// A lessee out of the lessor's way, and the CRTC and the plane that it has lit.
+fn lit_lessee() -> (Program, CrtcId, PlaneId) {
+    let lessee = Program::start(&mut example("bad_lessee"));
+    pin(lessee.pid(), 1);
     let lit = lessee.line();
     let id = |name: &str| lit[name].as_u64().unwrap() as u32;
-    (CrtcId::new(id("crtc")).unwrap(), PlaneId::new(id("plane")).unwrap())
+    let (crtc, plane) = (CrtcId::new(id("crtc")).unwrap(), PlaneId::new(id("plane")).unwrap());
+    (lessee, crtc, plane)
 }
 
 /// When an event was, as the lessor tells it.
@@ -416,9 +417,7 @@ fn watch(uevents: &UeventSocket, witness: &Witness, struck: Instant, dark: impl 
 }
 
 fn round(fault: Fault, on_end: &str, serve: &Program, (card, witness): (&Card, &Witness), times: &mut Times) {
-    let mut lessee = Program::start(&mut example("bad_lessee"));
-    pin(lessee.pid(), 1);
-    let (crtc, plane) = lit(&lessee);
+    let (mut lessee, crtc, plane) = lit_lessee();
     let granted = serve.event("granted");
     std::thread::sleep(std::time::Duration::from_millis(40));
     assert!(!dark(card, crtc, plane, on_end), "{fault:?}: it never was lit");

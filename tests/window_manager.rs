@@ -5,11 +5,11 @@ mod rig;
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold::kms::plane::Plane;
 use leasehold::kms::property::Properties;
 use leasehold::kms::{Card, Connector, ConnectorId, CrtcId, PlaneId};
 use leasehold::lease::service::{Happening, Service, Terms};
 use leasehold::lease::wire::Wire;
+use rig::desktop::screen_state;
 use rig::{CARD, Program, VIVE, example, inside, kill_and_watch};
 use serde_json::Value;
 use wayland_server::Display;
@@ -18,18 +18,13 @@ fn raw(line: &Value, object: &str) -> u32 {
     line[object].as_u64().unwrap() as u32
 }
 
-/// Everything on a monitor that a lease could have changed.
 fn state(card: &Card, monitor: &Value) -> String {
-    let plane = Plane::read(card, PlaneId::new(raw(monitor, "plane")).unwrap()).unwrap();
-    let crtc = Properties::of(card, CrtcId::new(raw(monitor, "crtc")).unwrap()).unwrap();
-    let connector = Properties::of(card, ConnectorId::new(raw(monitor, "connector")).unwrap()).unwrap();
-    format!(
-        "framebuffer {:?} on {:?}, active {:?}, mode {:?}, connector on {:?}",
-        plane.framebuffer,
-        plane.crtc,
-        crtc.value("ACTIVE"),
-        crtc.value("MODE_ID"),
-        connector.value("CRTC_ID"),
+    let id = |object| raw(monitor, object);
+    screen_state(
+        card,
+        ConnectorId::new(id("connector")).unwrap(),
+        CrtcId::new(id("crtc")).unwrap(),
+        PlaneId::new(id("plane")).unwrap(),
     )
 }
 

@@ -7,7 +7,7 @@ use leasehold::kms::buffer::{DumbBuffer, Framebuffer, ModeBlob, PixelFormat};
 use leasehold::kms::commit::modeset;
 use leasehold::kms::plane::Plane;
 use leasehold::kms::property::Properties;
-use leasehold::kms::{Card, Connector, Pipeline};
+use leasehold::kms::{Card, Connector, ConnectorId, CrtcId, Pipeline, PlaneId};
 
 use super::CARD;
 
@@ -44,16 +44,22 @@ impl Desktop {
 
     /// Everything that a careless lessor could have changed.
     pub fn state(&self) -> String {
-        let plane = Plane::read(&self.card, self.pipeline.primary).unwrap();
-        let crtc = Properties::of(&self.card, self.pipeline.crtc).unwrap();
-        let connector = Properties::of(&self.card, self.pipeline.connector).unwrap();
-        format!(
-            "framebuffer {:?} on {:?}, active {:?}, mode {:?}, connector on {:?}",
-            plane.framebuffer,
-            plane.crtc,
-            crtc.value("ACTIVE"),
-            crtc.value("MODE_ID"),
-            connector.value("CRTC_ID"),
-        )
+        let Pipeline { connector, crtc, primary, .. } = self.pipeline;
+        screen_state(&self.card, connector, crtc, primary)
     }
+}
+
+/// Everything on a monitor that a lease could have changed.
+pub fn screen_state(card: &Card, connector: ConnectorId, crtc: CrtcId, plane: PlaneId) -> String {
+    let plane = Plane::read(card, plane).unwrap();
+    let crtc = Properties::of(card, crtc).unwrap();
+    let connector = Properties::of(card, connector).unwrap();
+    format!(
+        "framebuffer {:?} on {:?}, active {:?}, mode {:?}, connector on {:?}",
+        plane.framebuffer,
+        plane.crtc,
+        crtc.value("ACTIVE"),
+        crtc.value("MODE_ID"),
+        connector.value("CRTC_ID"),
+    )
 }

@@ -9,16 +9,13 @@ use nix::errno::Errno;
 use nix::unistd::{Uid, getegid, geteuid};
 
 use super::super::facts::{Listener, Offers, Program, Socket, WaylandFacts};
+use super::NO_ANSWER;
 use super::programs;
 use super::tree::Tree;
 use crate::files;
 use crate::lease::identity::Identity;
 use crate::lease::policy::{Policy, user_named};
 use crate::lease::request::wayland;
-use crate::time::Span;
-
-/// How long a compositor may take to answer.
-const NO_ANSWER: Span = Span::from_ms(2000);
 
 /// Asks for the offers, as a program that wants a lease would.
 pub fn look() -> WaylandFacts {
