@@ -134,7 +134,11 @@ impl Compositor {
             eyes.push(EyePass { uniforms, buffer, bindings });
         }
         let mut commands = Commands::new(&self.device)?;
-        commands.record(|recording| self.record(recording, &eyes, target))?;
+        commands.record(|recording| {
+            images.acquire(recording);
+            self.record(recording, &eyes, target);
+            images.release(recording);
+        })?;
         Ok(Pass {
             commands,
             eyes,
