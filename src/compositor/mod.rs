@@ -1,5 +1,6 @@
 //! Shows frames on a headset: one Vulkan pass a vblank.
 
+pub mod calm;
 pub mod composite;
 pub mod eye_images;
 pub mod frames;
@@ -7,6 +8,7 @@ pub mod history;
 pub mod layer;
 pub mod mesh;
 pub mod pose;
+pub mod presence;
 pub mod readback;
 pub mod reference;
 pub mod scanout;

@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::calm;
 use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
 use super::pose::Pose;
+use super::presence::{News, Presence, Shown};
 use super::scanout::Picture;
 use crate::display::{Clock, Description, Display, DisplayError};
 use crate::headset::Illumination;
@@ -39,25 +41,36 @@ impl PoseSource for Ahead {
     }
 }
 
-/// One of the pictures that the display shows in turn, with a pass from each slot of eye images.
+/// One of the pictures that the display shows in turn, with a pass from each slot of eye images and from the calm scene.
 #[derive(Debug)]
 pub struct LoopPicture {
     passes: Vec<Pass>,
+    calm: Pass,
     target: Arc<Image>,
     scanout: Option<Picture>,
 }
 
 impl LoopPicture {
-    /// A picture that is drawn from any of the slots. Without `scanout` nothing but readback ever sees it.
+    /// A picture that is drawn from any of the slots, or from `calm` where no app draws. Without `scanout` nothing but
+    /// readback ever sees it.
     pub fn new(
         compositor: &Compositor,
         slots: &[Arc<EyeImages>; SLOTS],
+        calm: &Arc<EyeImages>,
         target: Arc<Image>,
         scanout: Option<Picture>,
     ) -> Result<Self, VulkanError> {
         let passes = slots.iter().map(|images| compositor.pass(images, &target)).collect::<Result<_, _>>()?;
-        Ok(Self { passes, target, scanout })
+        let calm = compositor.pass(calm, &target)?;
+        Ok(Self { passes, calm, target, scanout })
     }
+}
+
+/// What a picture is drawn from, and how much of its light is let through.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    App(AppFrame, f64),
+    Calm(f64),
 }
 
 /// What ends a run.
@@ -129,6 +142,7 @@ pub struct VblankLoop {
     pictures: Vec<LoopPicture>,
     frames: FrameReader,
     poses: Arc<dyn PoseSource>,
+    presence: Presence,
     clock: VblankClock,
     rate: RateCheck,
     schedule: Schedule,
@@ -173,6 +187,7 @@ impl VblankLoop {
             rate: RateCheck::new(description.period),
             schedule: Schedule::new(description.period),
             history,
+            presence: Presence::default(),
             to_photon,
             number: 0,
             pending: None,
@@ -261,15 +276,14 @@ impl VblankLoop {
         }
         sleep_until(frame.planned_wake);
         frame.wake = Instant::now();
-        let Some(app) = self.frames.newest() else {
+        let Some(source) = self.source(&mut frame) else {
             // The app has not drawn anything yet.
             sleep_until(frame.wake + Span::from_ms(1));
             return Ok(flip);
         };
-        frame.rewarped = !app.fresh;
         let lit = self.clock.newest().is_some();
         let index = (self.number % self.pictures.len() as u64) as usize;
-        self.draw(&mut frame, index, app)?;
+        self.draw(&mut frame, index, source)?;
         if self.pending.is_some() {
             flip = self.settle()?;
             // The frame before may have come on late; that is its miss, and not this one's too.
@@ -298,12 +312,47 @@ impl VblankLoop {
         frame
     }
 
-    fn draw(&mut self, frame: &mut Frame, index: usize, app: AppFrame) -> Result<(), DisplayError> {
+    /// What the next picture is drawn from; `None` where the panel is to stay dark.
+    fn source(&mut self, frame: &mut Frame) -> Option<Source> {
+        let app = self.frames.newest();
+        let fresh = app.is_some_and(|app| app.fresh);
+        let news = match self.frames.app_is_gone() {
+            true => News::Gone,
+            false if fresh => News::Frame,
+            false => News::None,
+        };
+        frame.rewarped = !fresh;
+        let period = self.display.description().period;
+        match (self.presence.observe(frame.wake, period, news), app) {
+            (Shown::Nothing, _) | (Shown::App(_), None) => None,
+            (Shown::App(fade), Some(app)) => Some(Source::App(app, fade)),
+            (Shown::Calm(fade), _) => Some(Source::Calm(fade)),
+        }
+    }
+
+    fn draw(&mut self, frame: &mut Frame, index: usize, source: Source) -> Result<(), DisplayError> {
         let picture = &mut self.pictures[index];
-        let pass = &mut picture.passes[app.slot];
+        let pass = match source {
+            Source::App(app, _) => &mut picture.passes[app.slot],
+            Source::Calm(_) => &mut picture.calm,
+        };
+        match source {
+            Source::App(_, fade) => {
+                pass.set_fade(fade);
+                if let Some(layers) = self.frames.layers() {
+                    pass.set_layers(&layers)?;
+                }
+            }
+            Source::Calm(fade) => pass.set_fade(fade),
+        }
         frame.latch = Instant::now();
         let shown = self.clock.newest().map_or(frame.latch, |_| frame.target.time);
-        pass.latch(app.pose, self.poses.pose_at(shown + self.to_photon), self.number);
+        let shown = self.poses.pose_at(shown + self.to_photon);
+        let rendered = match source {
+            Source::App(app, _) => app.pose,
+            Source::Calm(_) => calm::anchor(shown),
+        };
+        pass.latch(rendered, shown, self.number);
         pass.run()?;
         frame.drawn = Instant::now();
         if let Some(scanout) = &mut picture.scanout {
@@ -347,7 +396,7 @@ impl VblankLoop {
     /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts.
     fn rehearse(&mut self) -> Result<(), DisplayError> {
         for picture in &mut self.pictures {
-            for pass in &mut picture.passes {
+            for pass in picture.passes.iter_mut().chain([&mut picture.calm]) {
                 pass.rehearse()?;
             }
         }
