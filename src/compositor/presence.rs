@@ -172,7 +172,8 @@ mod tests {
             stretches in prop::collection::vec((news(), 1usize..30, 1i64..40), 1..20)
         ) {
             let mut presence = Presence::default();
-            let (mut now, mut fresh, mut before) = (Instant::default(), Instant::default(), None);
+            let (mut now, mut fresh) = (Instant::default(), Instant::default());
+            let mut before: Option<f64> = None;
             for (news, count, pace_ms) in stretches {
                 for _ in 0..count {
                     now += Span::from_ms(pace_ms);
@@ -180,11 +181,10 @@ mod tests {
                     let shown = presence.observe(now, PERIOD, news);
                     let step = pace_ms as f64 / 150.0 + 1e-9;
                     if let (Some(level), Some(before)) = (level(shown), before) {
-                        let level: f64 = level;
                         prop_assert!((level - before).abs() <= step, "{before} to {level} in {pace_ms} ms");
                     }
                     before = level(shown);
-                    let longest = Span::from_ms(pace_ms) * 12 + PERIOD * 10 + FADE;
+                    let longest = Span::from_ms(40) * i64::from(HUNG_AFTER + 2) + PERIOD * 10 + FADE;
                     let app = matches!(shown, Shown::App(_));
                     prop_assert!(!app || now - fresh <= longest, "a frame of {:?} ago", now - fresh);
                 }
