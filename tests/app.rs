@@ -18,7 +18,8 @@ use leasehold::session::{
 };
 use leasehold::vulkan::instance::validation_messages;
 use nix::sys::eventfd::EventFd;
-use rig::{TINY, example, inside, serve};
+use rig::mesa::Mesa;
+use rig::{CARD, Program, TINY, example, inside, serve};
 use serde_json::Value;
 
 /// A head that looks so many degrees to the left.
@@ -297,6 +298,44 @@ fn hello_headset_lights_a_headset_over_a_lease_and_gives_it_back() {
         let output = example("hello_headset").arg("1").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(serve.event("granted")["connector"], "Virtual-2");
+        assert_eq!(serve.event("ended")["reason"], Value::from("released"));
+    });
+}
+
+/// The brightest code on the panel when `host` ended.
+fn brightest(host: &Program) -> u64 {
+    host.event("ended")["value"].as_u64().expect("something was shown")
+}
+
+#[test]
+fn an_engine_in_another_process_draws_in_dma_bufs_and_may_die() {
+    const TEST: &str = "an_engine_in_another_process_draws_in_dma_bufs_and_may_die";
+    let Some(mesa) = Mesa::new(TEST) else { return };
+    inside(TEST, TINY, || {
+        let serve = serve(&[]);
+        let socket = "/tmp/engine";
+        let start = |seconds: &str| {
+            let _ = std::fs::remove_file(socket);
+            let host = Program::start(mesa.drives(example("dma_buf").args(["host", socket, seconds])));
+            host.event("listening");
+            let engine = example("dma_buf").args(["engine", socket, CARD]).spawn().unwrap();
+            (host, engine)
+        };
+        let (host, mut engine) = start("2");
+        assert_eq!(serve.event("granted")["connector"], "Virtual-2");
+        let drawn = brightest(&host);
+        assert!((190..250).contains(&drawn), "the engine's wall is bright: {drawn}");
+        // It hangs up when nothing is shown any more.
+        assert!(engine.wait().unwrap().success());
+
+        let (host, mut engine) = start("3");
+        host.event("drawing");
+        std::thread::sleep(Duration::from_millis(500));
+        engine.kill().unwrap();
+        engine.wait().unwrap();
+        assert!(host.event("engine_gone")["value"].as_u64().unwrap() > 0);
+        let calm = brightest(&host);
+        assert!((40..160).contains(&calm), "the calm scene is dim: {calm}");
         assert_eq!(serve.event("ended")["reason"], Value::from("released"));
     });
 }
