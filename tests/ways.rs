@@ -12,7 +12,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use leasehold::kms::{Card, Connector};
 use leasehold::lease::RequestError;
 use leasehold::lease::request::{Heard, Wanted, seat, wayland, x11};
 use leasehold::time::{Instant, Span};

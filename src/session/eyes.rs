@@ -14,8 +14,8 @@ pub struct Eyes(Kind);
 enum Kind {
     Still(Painter),
     Pixels([u32; 2]),
-    /// Only until they are imported.
-    Shared(Option<[[SharedImage; 2]; SLOTS]>),
+    /// A pair for each slot until they are imported, none after.
+    Shared(Vec<[SharedImage; 2]>),
 }
 
 type Painter = Box<dyn FnMut(&[View; 2]) -> [Pixels; 2] + Send>;
@@ -36,7 +36,7 @@ impl Eyes {
     /// Pictures in dma-bufs, that any engine, GPU or process draws: pairs of a left and a right one, all of one size.
     /// Which pair a frame is to be drawn in, [`Frame::pair`](super::Frame::pair) says; what they hold before may be lost.
     pub fn shared(pairs: [[SharedImage; 2]; SLOTS]) -> Self {
-        Self(Kind::Shared(Some(pairs)))
+        Self(Kind::Shared(Vec::from(pairs)))
     }
 }
 
@@ -75,7 +75,7 @@ impl Slots {
                 Ok(images)
             })?,
             Kind::Shared(pairs) => {
-                let mut pairs = pairs.take().into_iter().flatten();
+                let mut pairs = pairs.drain(..);
                 each(|_| EyeImages::drawn_elsewhere(device, pairs.next().expect("a pair for each slot")))?
             }
         };
