@@ -103,6 +103,17 @@ pub enum RequestError {
         /// What was asked for.
         connector: String,
     },
+    /// What came is no lease.
+    #[error(
+        "{place} gave something for {connector} that is no display lease: see what its log says, and report it to its \
+         makers"
+    )]
+    NotALease {
+        /// Who was asked.
+        place: String,
+        /// What was asked for.
+        connector: String,
+    },
     /// No X server was named.
     #[error("DISPLAY is not set: set it to the X server that has the headset, ':0' as a rule")]
     NoDisplay,
@@ -240,7 +251,7 @@ impl Classified for RequestError {
             | Self::NoSuchConnector { .. }
             | Self::Withdrawn { .. }
             | Self::NoCard => Class::NoHeadset,
-            Self::Denied { .. } | Self::Refused { .. } => Class::LeaseDenied,
+            Self::Denied { .. } | Self::Refused { .. } | Self::NotALease { .. } => Class::LeaseDenied,
             Self::Ended { .. } => Class::LeaseLost,
             Self::TimedOut { .. } | Self::Connection { .. } => Class::Retry,
             Self::NoSocket { .. }
