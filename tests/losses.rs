@@ -34,7 +34,7 @@ const PATIENCE: Span = Span::from_ms(120_000);
 const TRIES: usize = 3;
 /// From the kernel's word to ours, and what no change may make worse whatever else the machine does.
 const GOAL: Span = Span::from_ms(100);
-const CEILING: Span = Span::from_ms(1_000);
+const CEILING: Span = Span::from_ms(3_000);
 
 const HEAD: &str = "\
 | lessor                   | what happens            | the demo says  | noticed after      | and then                     |\n\
@@ -128,7 +128,11 @@ impl Giver {
                         .is_ok_and(|(_, offers)| offers == [HEADSET])
                 });
             }
-            Self::Bare(lease) => *lease = Some(lend()),
+            Self::Bare(lease) => {
+                // Its card first: there is one master.
+                drop(lease.take());
+                *lease = Some(lend());
+            }
             Self::Nobody => {}
         }
     }

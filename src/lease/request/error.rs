@@ -190,6 +190,20 @@ pub enum RequestError {
         /// What was opened.
         card: String,
     },
+    /// The user is in another session now.
+    #[error("this session is not the one in front: switch to its terminal and start again")]
+    Behind,
+    /// The seat does not give the card.
+    #[error(
+        "the seat would not lend {card}: {}: see whether it is one of the seat's ('loginctl seat-status')",
+        .errno.desc()
+    )]
+    NotLent {
+        /// The card.
+        card: String,
+        /// What the seat manager said.
+        errno: Errno,
+    },
     /// The card has another master.
     #[error(
         "{card} belongs to another program{holders}, and only one can set its modes: \
@@ -253,7 +267,7 @@ impl Classified for RequestError {
             | Self::NoCard => Class::NoHeadset,
             Self::Denied { .. } | Self::Refused { .. } | Self::NotALease { .. } => Class::LeaseDenied,
             Self::Ended { .. } => Class::LeaseLost,
-            Self::TimedOut { .. } | Self::Connection { .. } => Class::Retry,
+            Self::TimedOut { .. } | Self::Connection { .. } | Self::Behind => Class::Retry,
             Self::NoSocket { .. }
             | Self::NoRuntimeDir
             | Self::NoLeasing { .. }
@@ -265,6 +279,7 @@ impl Classified for RequestError {
             | Self::NotOpened { .. }
             | Self::NotACard { .. }
             | Self::Held { .. }
+            | Self::NotLent { .. }
             | Self::NothingInherited { .. }
             | Self::BadVariable { .. }
             | Self::NotInherited { .. }

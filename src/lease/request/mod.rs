@@ -8,6 +8,8 @@ mod deadline;
 mod error;
 pub mod hid;
 pub mod inherited;
+#[cfg(feature = "seat")]
+mod lender;
 pub mod seat;
 pub mod wanted;
 pub mod way;
@@ -80,6 +82,9 @@ pub enum Keeper {
     Wayland(wayland::Keeper),
     /// The connection to the X server.
     X11(Box<x11::Keeper>),
+    /// The connection to the seat manager that lends the card.
+    #[cfg(feature = "seat")]
+    Seat(lender::Lender),
     /// The fd alone.
     Nothing,
 }
@@ -102,6 +107,8 @@ impl Keeper {
         match self {
             Self::Wayland(keeper) => keeper.heard(),
             Self::X11(keeper) => keeper.heard(),
+            #[cfg(feature = "seat")]
+            Self::Seat(lender) => lender.heard(),
             Self::Nothing => Heard::Nothing,
         }
     }
@@ -111,6 +118,8 @@ impl Keeper {
         match self {
             Self::Wayland(keeper) => Some(keeper.fd()),
             Self::X11(keeper) => Some(keeper.fd()),
+            #[cfg(feature = "seat")]
+            Self::Seat(lender) => Some(lender.fd()),
             Self::Nothing => None,
         }
     }
