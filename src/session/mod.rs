@@ -7,12 +7,14 @@
 //! The headset never waits for the application. At every vblank it shows the newest frame, turned to where the head looks
 //! by then.
 
+mod canvas;
 mod director;
 mod ending;
 mod error;
 mod eyes;
 mod fitting;
 mod frame;
+pub mod layer;
 pub mod options;
 mod reacquire;
 mod venue;
@@ -20,6 +22,7 @@ mod view;
 
 use std::sync::{Arc, Mutex};
 
+pub use canvas::Canvas;
 pub use ending::{Ending, Means};
 pub use error::SessionError;
 pub use eyes::Eyes;
@@ -27,12 +30,19 @@ pub use frame::{Frame, Session};
 pub use options::Options;
 pub use view::View;
 
+pub use crate::compositor::eye_images::{SharedFormat, SharedImage};
+pub use crate::compositor::frames::{DisplayState, SLOTS};
+pub use crate::compositor::{Limit, Pixels, Pose, PoseSource};
+pub use crate::time::{Instant, Span};
+pub use crate::vulkan::image::{DmaBuf, Plane};
+
 use crate::compositor::frames;
 use crate::kms::buffer::PixelFormat;
 use crate::thread::cpu::Cpus;
 use crate::thread::priority::Urgency;
 use crate::vulkan::{Device, Instance, VulkanError};
 
+use crate::compositor::layer::LayerImage;
 use director::Director;
 use eyes::Slots;
 use fitting::Fitting;
@@ -50,6 +60,7 @@ pub struct Headset {
     device: Arc<Device>,
     fitting: Fitting,
     lost: Option<Lost>,
+    layers: Vec<Arc<LayerImage>>,
 }
 
 impl Headset {
@@ -65,7 +76,7 @@ impl Headset {
         let device = open_device(&venue, options.validation)?;
         let lost = Lost::prepare(&options, &venue).filter(|_| options.reacquire);
         let fitting = Fitting::new(&options, &device, &venue)?;
-        Ok(Self { options, venue, device, fitting, lost })
+        Ok(Self { options, venue, device, fitting, lost, layers: Vec::new() })
     }
 
     /// How the left and the right eye see.
@@ -73,14 +84,24 @@ impl Headset {
         self.fitting.views()
     }
 
+    /// A picture to lay over frames, sRGB-encoded, whose alpha says how much of what lies behind each pixel covers.
+    ///
+    /// # Errors
+    /// When the device has no room for it.
+    pub fn layer(&mut self, pixels: &Pixels) -> Result<Arc<LayerImage>, SessionError> {
+        let image = Arc::new(LayerImage::upload(&self.device, pixels)?);
+        self.layers.push(image.clone());
+        Ok(image)
+    }
+
     /// Begins to show what the application draws, which is lit with its first frame.
     ///
     /// # Errors
     /// When the display or the device refuses what is needed for it.
     pub fn session(self, eyes: Eyes) -> Result<Session, SessionError> {
-        let Self { options, venue, device, fitting, lost } = self;
+        let Self { options, venue, device, fitting, lost, layers } = self;
         let views = fitting.views();
-        let slots = Slots::new(eyes, &device, &views)?;
+        let (slots, canvases) = Slots::new(eyes, &device, &views)?;
         let stage = venue.furnish(&options, &device)?;
         let (writer, reader) = frames::exchange();
         let views = Arc::new(Mutex::new(Arc::new(views)));
@@ -90,7 +111,9 @@ impl Headset {
             .name("headset".to_string())
             .spawn(move || director.show_and_take_again(stage, reader))
             .map_err(|source| SessionError::Thread { name: "headset", source })?;
-        Ok(Session::new(options, writer, views, director))
+        let director = Some(director);
+        let unfinished = None;
+        Ok(Session { options, writer, views, canvases, unfinished, director, _layers: layers })
     }
 }
 

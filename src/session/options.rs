@@ -24,6 +24,8 @@ pub struct Options {
     pub headset: Option<PathBuf>,
     /// The only way in which pictures may get to a card; without, the best that works.
     pub scanout: Option<Method>,
+    /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
+    pub layers: usize,
     /// Where the head looks.
     pub poses: Arc<dyn PoseSource>,
     /// What ends the session, other than the application itself.
@@ -45,6 +47,7 @@ impl Default for Options {
             mode: None,
             headset: None,
             scanout: None,
+            layers: 0,
             poses: Arc::new(Ahead),
             limit: Limit { frames: None, time: None, stop: Arc::new(AtomicBool::new(false)) },
             reacquire: false,

@@ -9,6 +9,7 @@
 
 pub mod demo;
 pub mod desktop;
+pub mod mesa;
 pub mod qemu;
 pub mod supervisor;
 
