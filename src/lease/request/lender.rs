@@ -5,7 +5,7 @@
 //! through the card's own fd, as with a lease whose lessor sleeps ([`crate::lease::liveness`]).
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -79,7 +79,7 @@ impl Drop for Lender {
 }
 
 impl Shared {
-    fn run(&self, path: &PathBuf, tell: &Sender<Lent>) {
+    fn run(&self, path: &Path, tell: &Sender<Lent>) {
         let mut seat = match borrow(path) {
             Ok(Some((seat, card))) => {
                 let _ = tell.send(Ok(Some(card)));

@@ -230,7 +230,7 @@ impl Session {
         let (chosen, lease, fd) = self.obtain(wanted)?;
         let keeper = Keeper { session: self, lease, heard: Heard::Nothing };
         let name = chosen.candidate.name;
-        let (card, pipeline) = leased(fd.into(), &keeper.session.place(), &name, chosen.connector)?;
+        let (card, pipeline) = leased(fd, &keeper.session.place(), &name, chosen.connector)?;
         let keeper = super::Keeper::X11(Box::new(keeper));
         Ok(Lease { card, pipeline, connector_name: name, source: Source::X11, keeper })
     }
