@@ -18,7 +18,7 @@ use nix::unistd::geteuid;
 
 use super::request::{RequestError, seat};
 use super::session::SessionError;
-use crate::kms::{Card, KmsError};
+use crate::kms::Card;
 
 /// What has become of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +93,7 @@ impl Seat {
         // libseat's own fd stays open until the process ends.
         let copy = lent.as_fd().try_clone_to_owned();
         let copy = copy.map_err(|error| not_lent(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
-        let card = seat::master_of(Card::from_fd(copy, &name).map_err(RequestError::from)?, path)?;
-        // Clients are each shown the card through an fd of their own, which no seat lends twice.
-        card.reopen().map_err(|error| not_opened(name, &error))?;
-        Ok(card)
+        Ok(seat::master_of(Card::from_fd(copy, &name).map_err(RequestError::from)?, path)?)
     }
 
     /// What to poll for reading; calls for [`read`](Self::read).
@@ -133,10 +130,6 @@ impl Seat {
     pub fn let_go(&mut self) -> Result<(), SessionError> {
         self.seat.disable().map_err(|error| SessionError::Gone { errno: errno(error) })
     }
-}
-
-fn not_opened(card: String, error: &KmsError) -> RequestError {
-    RequestError::NotOpened { card, errno: error.errno().unwrap_or(Errno::EIO) }
 }
 
 /// libseat has an errno type of its own.

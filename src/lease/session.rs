@@ -54,7 +54,13 @@ impl Session {
         if seat::is_wanted()
             && let Some(mut seat) = seat::Seat::open()?
         {
-            return Ok((seat.lend(path)?, Self { seat: Some(seat) }));
+            let card = seat.lend(path)?;
+            // Clients are each shown the card through an fd of their own, which no seat lends twice.
+            card.reopen().map_err(|error| RequestError::NotOpened {
+                card: card.name().to_string(),
+                errno: error.errno().unwrap_or(Errno::EIO),
+            })?;
+            return Ok((card, Self { seat: Some(seat) }));
         }
         Ok((request::seat::own(path)?, Self::default()))
     }
