@@ -6,6 +6,7 @@
 mod lessor;
 mod rig;
 #[path = "others/xorg.rs"]
+#[allow(dead_code, reason = "losses.rs uses the rest")]
 mod xorg;
 
 use std::path::Path;

@@ -42,8 +42,15 @@ enum Verb {
     Vblank(vblank::Arguments),
 }
 
-/// Runs the program with this process's arguments; the exit code.
-pub fn run() -> u8 {
+/// Runs the program with this process's arguments, and ends it.
+pub fn run() -> ! {
+    let code = run_verb();
+    // Rust's own buffer; nobody is left to hear of a failure.
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    crate::thread::leave(code)
+}
+
+fn run_verb() -> u8 {
     let process_start = Instant::now();
     let arguments = CommandLine::parse();
     start_logging(arguments.verbose);

@@ -53,7 +53,7 @@ impl DisplayState {
 }
 
 /// How often an app without anyone to show its frames to looks whether that has changed.
-const IDLE: Span = Span::from_ms(20);
+const IDLE: Span = Span::from_ms(10);
 
 /// The app's end.
 #[derive(Debug)]

@@ -189,7 +189,7 @@ impl VblankLoop {
         self.history.recorder.pause();
         self.frames.tell(DisplayState::Showing);
         let mut first_flip = None;
-        let mut error = self.rehearse().err();
+        let mut error = self.rehearse(carries_on).err();
         let mut now = Instant::now();
         while error.is_none() && !limit.is_reached(&self.history, now) {
             match self.frame() {
@@ -382,10 +382,12 @@ impl VblankLoop {
         })
     }
 
-    /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts.
-    fn rehearse(&mut self) -> Result<(), DisplayError> {
+    /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts. Where
+    /// an earlier run is carried on only the pictures are new, and one pass touches all of each.
+    fn rehearse(&mut self, carries_on: bool) -> Result<(), DisplayError> {
         for picture in &mut self.pictures {
-            for pass in picture.passes.iter_mut().chain([&mut picture.calm]) {
+            let passes = picture.passes.iter_mut().chain([&mut picture.calm]);
+            for pass in passes.take(if carries_on { 1 } else { usize::MAX }) {
                 pass.rehearse()?;
             }
         }

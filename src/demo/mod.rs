@@ -36,6 +36,8 @@ pub struct Outcome {
     pub picture: Option<PanelPicture>,
     /// What ended it early, if anything.
     pub error: Option<SessionError>,
+    /// What it was drawn with. The display has been given back already.
+    pub rest: Ending,
 }
 
 /// Shows the scene until its limit.
@@ -45,10 +47,11 @@ pub fn run(settings: Settings) -> Result<Outcome, SessionError> {
     let painter = scene.painter()?;
     let mut session = Headset::open(options)?.session(Eyes::still(painter))?;
     app::run(&mut session, app_burn)?;
-    let ending = session.end()?;
+    let mut ending = session.end()?;
+    ending.give_back();
     let report = Report::new(&ending.run, &setup(&ending, process_start));
     let picture = if capture { ending.picture()? } else { None };
-    Ok(Outcome { report, picture, error: ending.result().err() })
+    Ok(Outcome { report, picture, error: ending.take_error(), rest: ending })
 }
 
 fn setup(ending: &Ending, process_start: Instant) -> Setup {

@@ -61,13 +61,13 @@ impl Venue {
             }
             other => other?,
         };
+        // So that it is known by name when its EDID no longer answers.
+        edid_cache::look_around();
         Self::on(lease, options)
     }
 
     /// The display that a lease holds.
     pub fn on(lease: Lease, options: &Options) -> Result<Self, SessionError> {
-        // So that it is known by name when its EDID no longer answers.
-        edid_cache::look_around();
         lease.card.enable_atomic().map_err(DisplayError::from)?;
         let connector =
             Connector::read(&lease.card, lease.pipeline.connector, false).map_err(DisplayError::from)?;

@@ -7,6 +7,7 @@
 
 #![allow(dead_code, reason = "each test binary uses another part")]
 
+pub mod demo;
 pub mod desktop;
 pub mod mesa;
 pub mod qemu;
@@ -326,6 +327,12 @@ pub fn serve(arguments: &[&str]) -> Program {
     assert_eq!(program.line()["event"], "ready");
     assert_eq!(program.line()["event"], "offered");
     program
+}
+
+/// Plugs the headset of the rig whose card is vkms in or out.
+pub fn plug_vkms(is_in: bool) {
+    let state = if is_in { "1" } else { "2" };
+    std::fs::write("/sys/kernel/config/vkms/rig/connectors/conn2/status", state).unwrap();
 }
 
 /// Keeps all threads of a process on one CPU.
