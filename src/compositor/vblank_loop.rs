@@ -228,12 +228,19 @@ impl VblankLoop {
     fn frame(&mut self) -> Result<Option<Instant>, DisplayError> {
         let mut frame = self.plan();
         let mut flip = None;
-        if self.pacer.pending().is_some_and(|pending| pending.target.time <= frame.planned_wake) {
-            flip = self.settle()?;
-            frame = self.plan();
-        }
         sleep_until(frame.planned_wake);
         frame.wake = Instant::now();
+        if self.pacer.pending().is_some_and(|pending| pending.target.time <= frame.planned_wake) {
+            // Its flip was not waited for: that would be one time more to wake.
+            flip = self.settle()?;
+            let planned = self.plan();
+            if planned.target.sequence > frame.target.sequence {
+                // It came on late, and this one is for a later vblank.
+                sleep_until(planned.planned_wake);
+                frame = Frame { wake: Instant::now(), ..planned };
+            }
+            (frame.target, frame.plan) = (planned.target, planned.plan);
+        }
         let Some(app) = self.frames.newest() else {
             // The app has not drawn anything yet.
             sleep_until(frame.wake + Span::from_ms(1));

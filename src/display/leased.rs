@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use super::source::BestSource;
 use super::{Clock, Description, Display, DisplayError, Found};
 use crate::kms::buffer::{Framebuffer, ModeBlob};
 use crate::kms::commit::{CommitFlags, commit, modeset};
@@ -30,7 +31,7 @@ pub struct LeasedDisplay {
     pictures: Vec<Arc<Framebuffer>>,
     description: Description,
     shown: Shown,
-    last: Vblank,
+    source: BestSource,
     flips: u64,
     /// Whether the kernel has refused something that, when asked, it had nothing against.
     doubted: bool,
@@ -74,13 +75,13 @@ impl LeasedDisplay {
         Ok(Self {
             blob: ModeBlob::new(&card, &mode)?,
             flip: pipeline.flip(&card)?,
+            source: BestSource::of(card.clone(), pipeline.crtc, mode.period()),
             card,
             pipeline,
             mode,
             pictures,
             description,
             shown: Shown::Nothing,
-            last: Vblank::default(),
             flips: 0,
             doubted: false,
             watch: Watch::start(probe.clone(), keeper).map_err(DisplayError::Unwatched)?,
@@ -108,25 +109,10 @@ impl LeasedDisplay {
         Ok(())
     }
 
-    /// The vblank at which a picture came on, told by the kernel's count where it has one.
+    /// The vblank at which a picture came on.
     fn vblank(&mut self, flip: Option<(u32, Instant)>) -> Result<Vblank, DisplayError> {
-        let newest = match self.card.vblank(self.pipeline.crtc) {
-            Ok(newest) => Some(newest),
-            Err(KmsError::Call { errno: Errno::EOPNOTSUPP, .. }) => {
-                self.description.clock = Clock::FlipEvent;
-                None
-            }
-            Err(error) => return Err(self.lost(error)),
-        };
-        let vblank = match (newest, flip) {
-            (Some(newest), None) => newest,
-            // The newest vblank is the flip's own unless this thread was late to look.
-            (Some(newest), Some((sequence, _))) if newest.sequence as u32 == sequence => newest,
-            (Some(newest), Some((sequence, time))) => Vblank { sequence: newest.widen(sequence), time },
-            (None, Some((sequence, time))) => Vblank { sequence: self.last.widen(sequence), time },
-            (None, None) => Vblank { time: Instant::now(), ..self.last },
-        };
-        self.last = vblank;
+        let vblank = self.source.vblank(flip).map_err(|error| self.lost(error))?;
+        self.description.clock = self.source.clock();
         Ok(vblank)
     }
 
@@ -250,6 +236,14 @@ impl Display for LeasedDisplay {
                 return self.vblank(None).map(Some);
             }
             Shown::Flipping => {}
+        }
+        // Whoever asks after the flip is due finds its event there.
+        let due = self.source.last().time + self.description.period;
+        if Instant::now() >= due
+            && let Some(flip) = self.read_flip()?
+        {
+            self.shown = Shown::Steady;
+            return self.vblank(Some(flip)).map(Some);
         }
         loop {
             let left = (until - Instant::now()).min(FLIP_PATIENCE);
