@@ -32,6 +32,8 @@ pub struct LeasedDisplay {
     description: Description,
     shown: Shown,
     source: BestSource,
+    /// Whether the last flip was over when it was asked for.
+    asked_late: bool,
     flips: u64,
     /// Whether the kernel has refused something that, when asked, it had nothing against.
     doubted: bool,
@@ -79,6 +81,7 @@ impl LeasedDisplay {
             card,
             pipeline,
             mode,
+            asked_late: false,
             pictures,
             description,
             shown: Shown::Nothing,
@@ -237,9 +240,9 @@ impl Display for LeasedDisplay {
             }
             Shown::Flipping => {}
         }
-        // Whoever asks after the flip is due finds its event there.
-        let due = self.source.last().time + self.description.period;
-        if Instant::now() >= due
+        let asked = Instant::now();
+        // Who comes late finds the event there, and need not wait for it.
+        if self.asked_late
             && let Some(flip) = self.read_flip()?
         {
             self.shown = Shown::Steady;
@@ -254,6 +257,7 @@ impl Display for LeasedDisplay {
                 && let Some(flip) = self.read_flip()?
             {
                 self.shown = Shown::Steady;
+                self.asked_late = flip.1 <= asked;
                 return self.vblank(Some(flip)).map(Some);
             }
             // A lease that is gone may send no more events.

@@ -37,11 +37,6 @@ impl BestSource {
         self.source.clock()
     }
 
-    /// The newest vblank that it told of.
-    pub fn last(&self) -> Vblank {
-        self.last
-    }
-
     /// The vblank at which a picture came on; see [`VblankSource::vblank`].
     pub fn vblank(&mut self, flip: Option<(u32, Instant)>) -> Result<Vblank, KmsError> {
         loop {
