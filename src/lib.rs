@@ -12,6 +12,9 @@ pub mod lease;
 pub mod pacing;
 mod random;
 pub mod report;
+pub mod session;
 pub mod thread;
 pub mod time;
 pub mod vulkan;
+
+pub use session::Headset;

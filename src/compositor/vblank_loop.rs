@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::calm;
 use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
 use super::pose::Pose;
+use super::presence::{News, Presence, Shown};
 use super::scanout::Picture;
 use crate::display::{Clock, Description, Display, DisplayError};
 use crate::headset::Illumination;
@@ -22,30 +24,53 @@ use crate::time::{Instant, Span};
 use crate::vulkan::{Image, VulkanError};
 
 /// Says where the head looks at a given time, as near as can be told when asked.
-pub trait PoseSource: Send {
+///
+/// The loop and the application both ask, each on its own thread.
+pub trait PoseSource: std::fmt::Debug + Send + Sync {
     /// The pose expected at `photon`. Called in the loop: must not block or allocate.
-    fn pose_at(&mut self, photon: Instant) -> Pose;
+    fn pose_at(&self, photon: Instant) -> Pose;
 }
 
-/// One of the pictures that the display shows in turn, with a pass from each slot of eye images.
+/// A head that never turns: for want of anything that tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead;
+
+impl PoseSource for Ahead {
+    fn pose_at(&self, _photon: Instant) -> Pose {
+        Pose::AHEAD
+    }
+}
+
+/// One of the pictures that the display shows in turn, with a pass from each slot of eye images and from the calm scene.
 #[derive(Debug)]
 pub struct LoopPicture {
     passes: Vec<Pass>,
+    calm: Pass,
     target: Arc<Image>,
     scanout: Option<Picture>,
 }
 
 impl LoopPicture {
-    /// A picture that is drawn from any of the slots. Without `scanout` nothing but readback ever sees it.
+    /// A picture that is drawn from any of the slots, or from `calm` where no app draws. Without `scanout` nothing but
+    /// readback ever sees it.
     pub fn new(
         compositor: &Compositor,
         slots: &[Arc<EyeImages>; SLOTS],
+        calm: &Arc<EyeImages>,
         target: Arc<Image>,
         scanout: Option<Picture>,
     ) -> Result<Self, VulkanError> {
         let passes = slots.iter().map(|images| compositor.pass(images, &target)).collect::<Result<_, _>>()?;
-        Ok(Self { passes, target, scanout })
+        let calm = compositor.pass(calm, &target)?;
+        Ok(Self { passes, calm, target, scanout })
     }
+}
+
+/// What a picture is drawn from, and how much of its light is let through.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    App(AppFrame, f64),
+    Calm(f64),
 }
 
 /// What ends a run.
@@ -116,7 +141,8 @@ pub struct VblankLoop {
     display: Box<dyn Display>,
     pictures: Vec<LoopPicture>,
     frames: FrameReader,
-    poses: Box<dyn PoseSource>,
+    poses: Arc<dyn PoseSource>,
+    presence: Presence,
     pacer: Pacer,
     rate: RateCheck,
     history: History,
@@ -138,7 +164,7 @@ impl VblankLoop {
         display: Box<dyn Display>,
         pictures: Vec<LoopPicture>,
         frames: FrameReader,
-        poses: Box<dyn PoseSource>,
+        poses: Arc<dyn PoseSource>,
         illumination: Illumination,
         history: History,
     ) -> Self {
@@ -148,6 +174,7 @@ impl VblankLoop {
             pacer: Pacer::new(timing(description, illumination)),
             rate: RateCheck::new(description.period),
             history,
+            presence: Presence::default(),
             warm: None,
             display,
             pictures,
@@ -227,29 +254,17 @@ impl VblankLoop {
     /// `None` where there was none.
     fn frame(&mut self) -> Result<Option<Instant>, DisplayError> {
         let mut frame = self.plan();
-        let mut flip = None;
         sleep_until(frame.planned_wake);
         frame.wake = Instant::now();
-        if self.pacer.pending().is_some_and(|pending| pending.target.time <= frame.planned_wake) {
-            // Its flip was not waited for: that would be one time more to wake.
-            flip = self.settle()?;
-            let planned = self.plan();
-            if planned.target.sequence > frame.target.sequence {
-                // It came on late, and this one is for a later vblank.
-                sleep_until(planned.planned_wake);
-                frame = Frame { wake: Instant::now(), ..planned };
-            }
-            (frame.target, frame.plan) = (planned.target, planned.plan);
-        }
-        let Some(app) = self.frames.newest() else {
+        let mut flip = self.settle_if_due(&mut frame)?;
+        let Some(source) = self.source(&mut frame) else {
             // The app has not drawn anything yet.
             sleep_until(frame.wake + Span::from_ms(1));
             return Ok(flip);
         };
-        frame.rewarped = !app.fresh;
         let lit = self.pacer.clock().newest().is_some();
         let index = (self.pacer.number() % self.pictures.len() as u64) as usize;
-        self.draw(&mut frame, index, app)?;
+        self.draw(&mut frame, index, source)?;
         if self.pacer.pending().is_some() {
             flip = self.settle()?;
             // The frame before may have come on late; that is its miss, and not this one's too.
@@ -269,17 +284,53 @@ impl VblankLoop {
     fn plan(&self) -> Frame {
         let frame = self.pacer.plan(Instant::now());
         if self.pacer.clock().newest().is_some() {
-            self.frames.predict(frame.target, self.pacer.clock().period());
+            let to_photon = frame.plan.photon - frame.target.time;
+            self.frames.predict(frame.target, self.pacer.clock().period(), to_photon);
         }
         frame
     }
 
-    fn draw(&mut self, frame: &mut Frame, index: usize, app: AppFrame) -> Result<(), DisplayError> {
+    /// What the next picture is drawn from; `None` where the panel is to stay dark.
+    fn source(&mut self, frame: &mut Frame) -> Option<Source> {
+        let app = self.frames.newest();
+        let fresh = app.is_some_and(|app| app.fresh);
+        let news = match self.frames.app_is_gone() {
+            true => News::Gone,
+            false if fresh => News::Frame,
+            false => News::None,
+        };
+        frame.rewarped = !fresh;
+        let period = self.display.description().period;
+        match (self.presence.observe(frame.wake, period, news), app) {
+            (Shown::Nothing, _) | (Shown::App(_), None) => None,
+            (Shown::App(fade), Some(app)) => Some(Source::App(app, fade)),
+            (Shown::Calm(fade), _) => Some(Source::Calm(fade)),
+        }
+    }
+
+    fn draw(&mut self, frame: &mut Frame, index: usize, source: Source) -> Result<(), DisplayError> {
         let picture = &mut self.pictures[index];
-        let pass = &mut picture.passes[app.slot];
+        let pass = match source {
+            Source::App(app, _) => &mut picture.passes[app.slot],
+            Source::Calm(_) => &mut picture.calm,
+        };
+        match source {
+            Source::App(_, fade) => {
+                pass.set_fade(fade);
+                if let Some(layers) = self.frames.layers() {
+                    pass.set_layers(&layers)?;
+                }
+            }
+            Source::Calm(fade) => pass.set_fade(fade),
+        }
         frame.latch = Instant::now();
         let photon = self.pacer.clock().newest().map_or(frame.latch, |_| frame.plan.photon);
-        pass.latch(app.pose, self.poses.pose_at(photon), frame.number);
+        let shown = self.poses.pose_at(photon);
+        let rendered = match source {
+            Source::App(app, _) => app.pose,
+            Source::Calm(_) => calm::anchor(shown),
+        };
+        pass.latch(rendered, shown, frame.number);
         pass.run()?;
         frame.drawn = Instant::now();
         if let Some(scanout) = &mut picture.scanout {
@@ -287,6 +338,22 @@ impl VblankLoop {
         }
         frame.ready = Instant::now();
         Ok(())
+    }
+
+    /// Takes in the flip under way if `frame`, for which the loop woke, is for a later vblank than the next. The flip was
+    /// not waited for, that would be one time more to wake; where it came on late, `frame` has another vblank to wait for.
+    fn settle_if_due(&mut self, frame: &mut Frame) -> Result<Option<Instant>, DisplayError> {
+        if self.pacer.pending().is_none_or(|pending| pending.target.time > frame.planned_wake) {
+            return Ok(None);
+        }
+        let flip = self.settle()?;
+        let planned = self.plan();
+        if planned.target.sequence > frame.target.sequence {
+            sleep_until(planned.planned_wake);
+            *frame = Frame { wake: Instant::now(), ..planned };
+        }
+        (frame.target, frame.plan) = (planned.target, planned.plan);
+        Ok(flip)
     }
 
     /// Waits for the flip under way, and records its frame; when it came on.
@@ -330,9 +397,8 @@ impl VblankLoop {
     /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts.
     fn rehearse(&mut self) -> Result<(), DisplayError> {
         for picture in &mut self.pictures {
-            for pass in &mut picture.passes {
-                pass.latch(Pose::AHEAD, Pose::AHEAD, 0);
-                pass.run()?;
+            for pass in picture.passes.iter_mut().chain([&mut picture.calm]) {
+                pass.rehearse()?;
             }
         }
         Ok(())
