@@ -253,14 +253,8 @@ impl VblankLoop {
     /// Draws and hands over the app's newest frame, and takes in the flip of the one before. When that one came on;
     /// `None` where there was none.
     fn frame(&mut self) -> Result<Option<Instant>, DisplayError> {
-        let mut frame = self.plan();
-        let mut flip = None;
-        if self.pacer.pending().is_some_and(|pending| pending.target.time <= frame.planned_wake) {
-            flip = self.settle()?;
-            frame = self.plan();
-        }
-        sleep_until(frame.planned_wake);
-        frame.wake = Instant::now();
+        let mut frame = self.plan_and_sleep();
+        let mut flip = self.settle_if_due(&mut frame)?;
         let Some(source) = self.source(&mut frame) else {
             // The app has not drawn anything yet.
             sleep_until(frame.wake + Span::from_ms(1));
@@ -272,7 +266,7 @@ impl VblankLoop {
         if self.pacer.pending().is_some() {
             flip = self.settle()?;
             // The frame before may have come on late; that is its miss, and not this one's too.
-            let Frame { target, plan, .. } = self.plan();
+            let Frame { target, plan, .. } = self.plan(frame.ready);
             (frame.target, frame.plan) = (target, plan);
         }
         frame.commit = Instant::now();
@@ -284,9 +278,21 @@ impl VblankLoop {
         if lit { Ok(flip) } else { self.settle() }
     }
 
+    /// Plans the next frame and sleeps until it is to be begun.
+    fn plan_and_sleep(&self) -> Frame {
+        let now = Instant::now();
+        let mut frame = self.plan(now);
+        frame.wake = now;
+        if frame.planned_wake > now {
+            sleep_until(frame.planned_wake);
+            frame.wake = Instant::now();
+        }
+        frame
+    }
+
     /// Which vblank the next frame is for, and when to wake for it. The app is told of that vblank too.
-    fn plan(&self) -> Frame {
-        let frame = self.pacer.plan(Instant::now());
+    fn plan(&self, now: Instant) -> Frame {
+        let frame = self.pacer.plan(now);
         if self.pacer.clock().newest().is_some() {
             let to_photon = frame.plan.photon - frame.target.time;
             self.frames.predict(frame.target, self.pacer.clock().period(), to_photon);
@@ -342,6 +348,21 @@ impl VblankLoop {
         }
         frame.ready = Instant::now();
         Ok(())
+    }
+
+    /// Takes in the flip under way if `frame`, for which the loop woke, is for a later vblank than the next. The flip was
+    /// not waited for, that would be one time more to wake; where it came on late, `frame` has another vblank to wait for.
+    fn settle_if_due(&mut self, frame: &mut Frame) -> Result<Option<Instant>, DisplayError> {
+        if self.pacer.pending().is_none_or(|pending| pending.target.time > frame.planned_wake) {
+            return Ok(None);
+        }
+        let flip = self.settle()?;
+        let planned = self.plan(frame.wake);
+        match planned.target.sequence > frame.target.sequence {
+            true => *frame = self.plan_and_sleep(),
+            false => (frame.target, frame.plan) = (planned.target, planned.plan),
+        }
+        Ok(flip)
     }
 
     /// Waits for the flip under way, and records its frame; when it came on.
