@@ -118,7 +118,7 @@ fn captures_that_cannot_do_are_refused_in_a_sentence() {
     };
     refused(&[], "no capture of a gray above black");
     let one = camera.shoot(&map, 128, 16);
-    refused(&[one.clone()], "only one level");
+    refused(std::slice::from_ref(&one), "only one level");
     refused(&[one.clone(), Capture { code: 64, ..one.clone() }], "0.00, which no panel has");
     refused(&[Capture { samples: vec![u16::MAX; 12960], ..one.clone() }], "white");
     refused(&[Capture { samples: vec![0; 12960], ..one }], "black");
