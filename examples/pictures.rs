@@ -281,7 +281,13 @@ fn flat(
 ) -> Vec<Vec<f64>> {
     let (width, height) = (headset.panel.eye_width, headset.panel.eye_height);
     let image = Pixels::flat(width, height, level);
-    let picture = composite(device, headset, &image, Options { lens: false, mura, dither: false }, format);
+    let picture = composite(
+        device,
+        headset,
+        &image,
+        Options { lens: false, mura, dither: false, ..Options::default() },
+        format,
+    );
     let top = f64::from((1u32 << picture.bits) - 1);
     let code =
         |x: u32, y: u32| f64::from(picture.codes[(y * picture.width_px + x) as usize * 3 + 1]) * 255.0 / top;

@@ -80,7 +80,12 @@ impl Panel {
 fn flat(headset: &Headset, level: u8, format: PixelFormat) -> PanelPicture {
     let headset = Arc::new(headset.clone());
     let image = Pixels::flat(headset.panel.eye_width, headset.panel.eye_height, level);
-    composite(&headset, [&image, &image], Options { lens: false, mura: true, dither: false }, format)
+    composite(
+        &headset,
+        [&image, &image],
+        Options { lens: false, dither: false, ..Options::default() },
+        format,
+    )
 }
 
 /// The headset with other maps on the panels.

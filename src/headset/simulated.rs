@@ -5,6 +5,7 @@ use super::{
     Eye, HALF_EYE_DISTANCE, Headset, HeadsetSource, Illumination, Lens, LensKind, Mura, MuraMap, Panel,
     Tangents, beside,
 };
+use crate::random::SplitMix64;
 
 pub mod board;
 mod edid;
@@ -28,12 +29,12 @@ impl Headset {
         let aspect = f64::from(eye_width) / f64::from(eye_height);
         let black_clamp = 3.0 / 255.0;
         let serial = format!("SIM-{seed:016X}");
-        let mut random = SplitMix64 { state: seed };
+        let mut random = SplitMix64::new(seed);
         let [left, right] = ["left", "right"]
             .map(|side| map(format!("{serial}_{side}.mc"), &mut random, eye_width, eye_height));
         // Drawn apart from the maps, whose number of texels would otherwise change the lens.
-        let mut random = SplitMix64 { state: !seed };
-        let half_distance = HALF_EYE_DISTANCE * (1.0 + 0.05 * random.around_zero());
+        let mut random = SplitMix64::new(!seed);
+        let half_distance = HALF_EYE_DISTANCE * (1.0 + 0.05 * around_zero(&mut random));
         let eyes = [-1.0, 1.0].map(|side| eye(side, half_distance, aspect, &mut random));
         Self {
             serial,
@@ -57,7 +58,7 @@ impl Headset {
 /// The eye on one side (-1 left, 1 right), with a lens as they come off a line: each a little different. Its centre lies
 /// towards the nose.
 fn eye(side: f64, half_distance: f64, aspect: f64, random: &mut SplitMix64) -> Eye {
-    let mut near = |value: f64, spread: f64| value + spread * random.around_zero();
+    let mut near = |value: f64, spread: f64| value + spread * around_zero(random);
     let center = [-side * near(0.08, 0.012), near(-0.005, 0.005)];
     let grow = near(0.5, 0.1);
     let focal = near(1.2, 0.03);
@@ -84,6 +85,11 @@ fn eye(side: f64, half_distance: f64, aspect: f64, random: &mut SplitMix64) -> E
     }
 }
 
+/// A number from -1 to 1, all equally likely.
+fn around_zero(random: &mut SplitMix64) -> f64 {
+    2.0 * random.share() - 1.0
+}
+
 /// A map as real ones look: nearly white noise, with a fainter one shared by each column.
 fn map(file: String, random: &mut SplitMix64, width: u32, height: u32) -> MuraMap {
     let columns: Vec<i32> = (0..width).map(|_| random.bell(3)).collect();
@@ -95,43 +101,10 @@ fn map(file: String, random: &mut SplitMix64, width: u32, height: u32) -> MuraMa
     MuraMap { file, width, height, texels, crc32 }
 }
 
-/// Sebastiano Vigna's SplitMix64: integers only, so that every machine draws the same maps.
-struct SplitMix64 {
-    state: u64,
-}
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number from -1 to 1, all equally likely.
-    fn around_zero(&mut self) -> f64 {
-        const HALF: f64 = (1u64 << 52) as f64;
-        (self.next() >> 11) as f64 / HALF - 1.0
-    }
-
-    /// A number around zero with this standard deviation. The sum of eight random bytes is close to a bell curve;
-    /// its mean is 1020 and its standard deviation 209.
-    fn bell(&mut self, sigma: i32) -> i32 {
-        let sum: i32 = self.next().to_le_bytes().map(i32::from).iter().sum();
-        ((sum - 1020) * sigma + 104).div_euclid(209)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::headset::Channel;
-
-    #[test]
-    fn the_generator_is_splitmix64() {
-        let mut random = SplitMix64 { state: 0 };
-        assert_eq!([random.next(), random.next()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
-    }
 
     #[test]
     fn the_same_seed_gives_the_same_headset() {
