@@ -134,3 +134,61 @@ impl Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(bytes: &[u8]) -> FlashEntry {
+        FlashEntry {
+            name: "left.mc".to_owned(),
+            offset: 136,
+            size: bytes.len() as u32,
+            crc32: checksum(bytes),
+        }
+    }
+
+    #[test]
+    fn a_part_is_gone_on_with_and_becomes_the_map() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = MapCache::in_folder(home.path().join("leasehold/maps"));
+        let entry = entry(b"the whole map");
+        let mut part = cache.part(&entry).unwrap();
+        part.append(b"the who");
+        let busy = cache.part(&entry).expect_err("another adds to it").to_string();
+        assert!(busy.contains("left.mc"), "{busy}");
+        drop(part);
+        assert_eq!(cache.get(&entry), None);
+        let mut part = cache.part(&entry).unwrap();
+        assert_eq!(part.bytes(), b"the who");
+        part.append(b"le map");
+        assert_eq!(part.finish(), b"the whole map");
+        assert_eq!(cache.get(&entry).as_deref(), Some(&b"the whole map"[..]));
+        assert_eq!(std::fs::read_dir(home.path().join("leasehold/maps")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_damaged_or_too_long_counts_as_absent() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = MapCache::in_folder(home.path().into());
+        let entry = entry(b"the whole map");
+        std::fs::write(cache.path(&entry), b"the whole mop").unwrap();
+        assert_eq!(cache.get(&entry), None);
+        std::fs::write(cache.path(&entry).with_extension("part"), b"the whole map and more").unwrap();
+        let mut part = cache.part(&entry).unwrap();
+        assert_eq!(part.bytes(), b"");
+        part.append(b"the");
+        part.clear();
+        part.append(b"the whole map");
+        part.finish();
+        assert_eq!(std::fs::read(cache.path(&entry)).unwrap(), b"the whole map");
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_read_all_the_same() {
+        let mut part = Part::in_memory();
+        part.append(b"the whole map");
+        assert_eq!(part.finish(), b"the whole map");
+        assert!(MapCache::in_folder("/dev/null/maps".into()).part(&entry(b"x")).is_err());
+    }
+}

@@ -170,8 +170,13 @@ impl Fetch<'_> {
         if let Some(bytes) = self.cache.as_ref().and_then(|cache| cache.get(entry)) {
             return found(bytes, Origin::Cache);
         }
-        let mut part = match &self.cache {
-            Some(cache) => cache.part(entry)?,
+        let mut part = match self.cache.as_ref().map(|cache| cache.part(entry)) {
+            Some(Ok(part)) => part,
+            Some(Err(busy @ FetchError::Busy { .. })) => return Err(busy),
+            Some(Err(error)) => {
+                tracing::info!("what is read of {} is not kept: {error}", entry.name);
+                Part::in_memory()
+            }
             None => Part::in_memory(),
         };
         // A part that was kept may be of a read that went wrong, and so may a whole one: each is tried once more.

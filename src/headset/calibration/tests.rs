@@ -162,6 +162,16 @@ fn captures_of_both_depths_are_read_and_others_refused() {
     assert!(error.to_string().contains("left-064.png"), "{error}");
 }
 
+#[test]
+fn a_capture_larger_than_any_panel_is_refused_by_its_header() {
+    let mut bytes = png(png::ColorType::Grayscale, png::BitDepth::Eight, &[1, 2]);
+    bytes[16..24].copy_from_slice(&[0, 0, 0x80, 0, 0, 0, 0x80, 0]);
+    let crc32 = crc32fast::hash(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&crc32.to_be_bytes());
+    let error = Capture::decode("left-064.png", 64, &bytes).unwrap_err().to_string();
+    assert!(error.contains("left-064.png") && error.contains("32768x32768"), "{error}");
+}
+
 proptest! {
     #[test]
     fn any_bytes_and_names_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300), name in ".{0,20}") {
