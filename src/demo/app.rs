@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 
 use crate::compositor::frames::{DisplayState, FrameWriter};
-use crate::compositor::{Pose, PoseSource};
+use crate::compositor::Pose;
 use crate::thread::sleep_until;
 use crate::time::{Instant, Span};
 
@@ -26,7 +26,7 @@ pub fn start(mut frames: FrameWriter, burn: Span) -> std::io::Result<JoinHandle<
 }
 
 /// A head that looks slowly from side to side, or not at all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sway {
     /// How far to each side, in degrees.
     pub degrees: f64,
@@ -35,13 +35,11 @@ pub struct Sway {
 /// Seconds from one side to the other and back.
 const SWAY_SECONDS: f64 = 6.0;
 
-impl PoseSource for Sway {
-    fn pose_at(&mut self, photon: Instant) -> Pose {
-        if self.degrees == 0.0 {
-            return Pose::AHEAD;
-        }
-        let seconds = photon.as_ns() as f64 / 1e9;
+impl Sway {
+    /// How far to the left it looks at `time`, in degrees.
+    pub fn yaw_deg_at(&self, time: Instant) -> f64 {
+        let seconds = time.as_ns() as f64 / 1e9;
         let phase = (seconds / SWAY_SECONDS).fract() * std::f64::consts::TAU;
-        Pose::from_degrees(self.degrees * phase.sin(), 0.0, 0.0)
+        self.degrees * phase.sin()
     }
 }

@@ -1,10 +1,13 @@
 //! The demo: a scene on a headset, wherever one can be had.
 
 pub mod app;
+pub mod controls;
+pub mod input;
 mod reacquire;
 pub mod scene;
 mod scenery;
 mod stage;
+pub mod steering;
 
 use std::path::PathBuf;
 use std::sync::Arc;

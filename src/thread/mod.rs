@@ -2,6 +2,7 @@
 
 pub mod allocations;
 pub mod cpu;
+pub mod latest;
 pub mod priority;
 
 use std::cell::Cell;
