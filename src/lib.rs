@@ -11,6 +11,9 @@ pub mod kms;
 pub mod lease;
 pub mod pacing;
 pub mod report;
+pub mod session;
 pub mod thread;
 pub mod time;
 pub mod vulkan;
+
+pub use session::Headset;

@@ -25,6 +25,7 @@ struct Shared {
     late: AtomicU64,
     next_vblank_ns: AtomicI64,
     period_ns: AtomicI64,
+    to_photon_ns: AtomicI64,
     /// A place in [`DisplayState::ALL`].
     state: AtomicU8,
 }
@@ -54,6 +55,7 @@ const IDLE: Span = Span::from_ms(20);
 pub struct FrameWriter {
     shared: Arc<Shared>,
     slot: u8,
+    begin: Instant,
     deadline: Instant,
 }
 
@@ -88,7 +90,8 @@ pub struct AppFrame {
 /// Both ends of a new exchange.
 pub fn exchange() -> (FrameWriter, FrameReader) {
     let shared = Arc::new(Shared { between: AtomicU8::new(1), ..Shared::default() });
-    let writer = FrameWriter { shared: shared.clone(), slot: 0, deadline: Instant::default() };
+    let start = Instant::default();
+    let writer = FrameWriter { shared: shared.clone(), slot: 0, begin: start, deadline: start };
     (writer, FrameReader { shared, slot: 2, any: false })
 }
 
@@ -107,6 +110,11 @@ impl FrameWriter {
     /// app sleeps until then, and for a while when nothing is shown ([`state`](Self::state)). `None` once the display is
     /// gone for good.
     pub fn next_frame(&mut self, now: Instant) -> Option<Instant> {
+        self.begin = self.begin_after(now)?;
+        Some(self.begin)
+    }
+
+    fn begin_after(&mut self, now: Instant) -> Option<Instant> {
         match self.state() {
             DisplayState::Showing => {}
             DisplayState::Suspended | DisplayState::Lost => {
@@ -127,6 +135,13 @@ impl FrameWriter {
         let begin = now + period - Span::from_ns((now - predicted).as_ns().rem_euclid(period.as_ns()));
         self.deadline = begin + period;
         Some(begin)
+    }
+
+    /// When the light of the frame begun last leaves the panel. Nearly at once, where no vblank is known to come.
+    pub fn photon(&self) -> Instant {
+        let to_photon = Span::from_ns(self.shared.to_photon_ns.load(Ordering::Relaxed));
+        let period = Span::from_ns(self.shared.period_ns.load(Ordering::Relaxed));
+        self.begin + period + to_photon
     }
 
     /// Hands over the slot's images, rendered from `pose` and finished `now`.
@@ -156,8 +171,9 @@ impl FrameReader {
         self.any.then_some(AppFrame { slot, pose: Pose { orientation }, fresh })
     }
 
-    /// Tells the app when the next vblank will be.
-    pub fn predict(&self, next: Vblank, period: Span) {
+    /// Tells the app when the next vblank will be, and how long after a vblank its light leaves the panel.
+    pub fn predict(&self, next: Vblank, period: Span, to_photon: Span) {
+        self.shared.to_photon_ns.store(to_photon.as_ns(), Ordering::Relaxed);
         self.shared.next_vblank_ns.store(next.time.as_ns(), Ordering::Relaxed);
         self.shared.period_ns.store(period.as_ns(), Ordering::Relaxed);
     }
@@ -205,8 +221,9 @@ mod tests {
     fn a_frame_is_late_after_the_vblank_it_was_begun_for() {
         let (mut writer, reader) = exchange();
         let at = Instant::from_ns;
-        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100));
+        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100), Span::from_ns(40));
         assert_eq!(writer.next_frame(at(1_050)), Some(at(1_100)));
+        assert_eq!(writer.photon(), at(1_240));
         writer.submit(Pose::AHEAD, at(1_200));
         assert_eq!(reader.totals().late, 0);
         assert_eq!(writer.next_frame(at(1_200)), Some(at(1_300)));
@@ -221,7 +238,7 @@ mod tests {
     fn the_app_is_told_when_nothing_is_shown_and_when_it_is_again() {
         let (mut writer, reader) = exchange();
         let at = Instant::from_ns;
-        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100));
+        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100), Span::from_ns(40));
         for state in [DisplayState::Suspended, DisplayState::Lost] {
             reader.tell(state);
             assert_eq!(writer.state(), state);

@@ -16,4 +16,4 @@ pub use composite::{Compositor, Options};
 pub use eye_images::{EyeImages, Pixels};
 pub use history::History;
 pub use pose::Pose;
-pub use vblank_loop::{Ended, Limit, LoopPicture, PoseSource, Run, VblankLoop};
+pub use vblank_loop::{Ahead, Ended, Limit, LoopPicture, PoseSource, Run, VblankLoop};

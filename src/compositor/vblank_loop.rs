@@ -22,9 +22,21 @@ use crate::time::{Instant, Span};
 use crate::vulkan::{Image, VulkanError};
 
 /// Says where the head looks at a given time, as near as can be told when asked.
-pub trait PoseSource: Send {
+///
+/// The loop and the application both ask, each on its own thread.
+pub trait PoseSource: std::fmt::Debug + Send + Sync {
     /// The pose expected at `photon`. Called in the loop: must not block or allocate.
-    fn pose_at(&mut self, photon: Instant) -> Pose;
+    fn pose_at(&self, photon: Instant) -> Pose;
+}
+
+/// A head that never turns: for want of anything that tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead;
+
+impl PoseSource for Ahead {
+    fn pose_at(&self, _photon: Instant) -> Pose {
+        Pose::AHEAD
+    }
 }
 
 /// One of the pictures that the display shows in turn, with a pass from each slot of eye images.
@@ -116,7 +128,7 @@ pub struct VblankLoop {
     display: Box<dyn Display>,
     pictures: Vec<LoopPicture>,
     frames: FrameReader,
-    poses: Box<dyn PoseSource>,
+    poses: Arc<dyn PoseSource>,
     clock: VblankClock,
     rate: RateCheck,
     schedule: Schedule,
@@ -144,7 +156,7 @@ impl VblankLoop {
         display: Box<dyn Display>,
         pictures: Vec<LoopPicture>,
         frames: FrameReader,
-        poses: Box<dyn PoseSource>,
+        poses: Arc<dyn PoseSource>,
         illumination: Illumination,
         history: History,
     ) -> Self {
@@ -280,7 +292,7 @@ impl VblankLoop {
         // under way comes when it was meant to, or at the next vblank there is.
         let last = self.pending.map_or(newest.sequence, |pending| pending.target.sequence);
         frame.target = self.clock.at(last + 1).expect("a vblank was seen");
-        self.frames.predict(frame.target, self.clock.period());
+        self.frames.predict(frame.target, self.clock.period(), self.to_photon);
         let soonest = self.pending.map_or(newest.time, |pending| pending.submit + FOR_THE_KERNEL);
         frame.planned_wake = self.schedule.wake(frame.target.time).max(soonest).max(Instant::now());
         frame
