@@ -348,8 +348,7 @@ impl VblankLoop {
     fn rehearse(&mut self) -> Result<(), DisplayError> {
         for picture in &mut self.pictures {
             for pass in &mut picture.passes {
-                pass.latch(Pose::AHEAD, Pose::AHEAD, 0);
-                pass.run()?;
+                pass.rehearse()?;
             }
         }
         Ok(())
