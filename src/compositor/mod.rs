@@ -1,11 +1,13 @@
 //! Shows frames on a headset: one Vulkan pass a vblank.
 
 pub mod composite;
+pub mod errand;
 pub mod eye_images;
 pub mod frames;
 pub mod history;
 pub mod layer;
 pub mod mesh;
+pub mod mirror;
 pub mod pose;
 pub mod readback;
 pub mod reference;

@@ -2,6 +2,7 @@
 
 pub mod leased;
 pub mod simulated;
+pub mod window;
 
 use crate::error::{Class, Classified};
 use crate::kms::{KmsError, Vblank};
