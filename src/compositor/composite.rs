@@ -284,7 +284,7 @@ impl Pass {
     }
 
     fn record(&mut self) -> Result<(), VulkanError> {
-        let Self { commands, eyes, tools, target, layers, .. } = self;
+        let Self { commands, eyes, images, tools, target, layers, .. } = self;
         let pipeline = match &tools.layered {
             Some(layered) if !layers.is_empty() => layered,
             _ => &tools.pipeline,
@@ -299,9 +299,11 @@ impl Pass {
         });
         let (drawn, shown) = (vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL, vk::ImageLayout::GENERAL);
         commands.record(|recording| {
+            images.acquire(recording);
             recording.transition(target, vk::ImageLayout::UNDEFINED, drawn);
             recording.draw(target, tools.black, &draws);
             recording.transition(target, drawn, shown);
+            images.release(recording);
         })
     }
 }

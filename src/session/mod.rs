@@ -7,6 +7,7 @@
 //! The headset never waits for the application. At every vblank it shows the newest frame, turned to where the head looks
 //! by then.
 
+mod canvas;
 mod director;
 mod ending;
 mod error;
@@ -20,12 +21,19 @@ mod view;
 
 use std::sync::{Arc, Mutex};
 
+pub use canvas::Canvas;
 pub use ending::{Ending, Means};
 pub use error::SessionError;
 pub use eyes::Eyes;
 pub use frame::{Frame, Session};
 pub use options::Options;
 pub use view::View;
+
+pub use crate::compositor::eye_images::{SharedFormat, SharedImage};
+pub use crate::compositor::frames::{DisplayState, SLOTS};
+pub use crate::compositor::{Limit, Pixels, Pose, PoseSource};
+pub use crate::time::{Instant, Span};
+pub use crate::vulkan::image::{DmaBuf, Plane};
 
 use crate::compositor::frames;
 use crate::kms::buffer::PixelFormat;
@@ -80,7 +88,7 @@ impl Headset {
     pub fn session(self, eyes: Eyes) -> Result<Session, SessionError> {
         let Self { options, venue, device, fitting, lost } = self;
         let views = fitting.views();
-        let slots = Slots::new(eyes, &device, &views)?;
+        let (slots, canvases) = Slots::new(eyes, &device, &views)?;
         let stage = venue.furnish(&options, &device)?;
         let (writer, reader) = frames::exchange();
         let views = Arc::new(Mutex::new(Arc::new(views)));
@@ -90,7 +98,8 @@ impl Headset {
             .name("headset".to_string())
             .spawn(move || director.show_and_take_again(stage, reader))
             .map_err(|source| SessionError::Thread { name: "headset", source })?;
-        Ok(Session::new(options, writer, views, director))
+        let director = Some(director);
+        Ok(Session { options, writer, views, canvases, unfinished: None, director })
     }
 }
 
