@@ -10,14 +10,14 @@ use crate::files;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
 use crate::session::Options;
-use crate::session::options::is_to_come;
 use crate::time::{Instant, Span};
 
-/// Show a scene on the headset, until --seconds, --frames or a signal ends it
+/// Show a scene on the headset, until --seconds, --frames, Escape or a signal ends it
 #[derive(Debug, clap::Args)]
+#[command(after_help = demo::controls::help())]
 pub struct Arguments {
     /// Where the display comes from: wayland, x11, seat, inherited (the fd that LEASEHOLD_LEASE_FD names), fd:N,
-    /// simulated, or auto, which tries them in turn
+    /// window, simulated, or auto, which tries them in turn
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     from: String,
     /// The connector, by name (DP-1) or by its display's EDID (HVR:AA01) [default: the only headset]
@@ -58,7 +58,8 @@ pub struct Arguments {
     json: bool,
     #[arg(long, value_name = "FILE.json", hide = true)]
     trace: Option<PathBuf>,
-    #[arg(long, hide = true)]
+    /// Show what the headset shows in a window on the desktop too
+    #[arg(long)]
     mirror: bool,
 }
 
@@ -66,12 +67,6 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> {
     if arguments.trace.is_some() {
         return Err(super::not_yet("demo --trace"));
-    }
-    if arguments.mirror {
-        return Err(super::not_yet("demo --mirror"));
-    }
-    if is_to_come(&arguments.from) {
-        return Err(super::not_yet(&format!("demo --from {}", arguments.from)));
     }
     let from = arguments.from.parse().map_err(|error: String| Failure::usage(error))?;
     let options = Options {
@@ -88,6 +83,8 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
     let settings = Settings {
         options,
         scene: arguments.scene,
+        mirror: arguments.mirror,
+        bare_terminal: ["WAYLAND_DISPLAY", "DISPLAY"].iter().all(|name| std::env::var_os(name).is_none()),
         app_burn: Span::from_ms(arguments.app_ms.into()),
         capture: arguments.capture.is_some(),
         process_start,

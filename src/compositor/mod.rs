@@ -8,6 +8,7 @@ pub mod history;
 pub mod layer;
 pub mod mesh;
 pub mod mirror;
+pub mod overlay;
 pub mod pose;
 pub mod readback;
 pub mod reference;

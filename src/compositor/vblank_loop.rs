@@ -10,6 +10,8 @@ use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
+use super::mirror::Mirror;
+use super::overlay::Overlay;
 use super::pose::Pose;
 use super::scanout::Picture;
 use crate::display::{Clock, Description, Display, DisplayError};
@@ -139,6 +141,8 @@ pub struct VblankLoop {
     /// Handed over and not yet seen to come on.
     pending: Option<Frame>,
     warm: Option<Warm>,
+    mirror: Option<Arc<Mirror>>,
+    overlay: Option<Arc<Overlay>>,
 }
 
 /// Counters as they were when the loop had warmed up.
@@ -177,11 +181,19 @@ impl VblankLoop {
             number: 0,
             pending: None,
             warm: None,
+            mirror: None,
+            overlay: None,
             display,
             pictures,
             frames,
             poses,
         }
+    }
+
+    /// With a mirror of these very pictures, and something over them, on a compositor for a layer at least.
+    pub fn with(mut self, mirror: Option<Arc<Mirror>>, overlay: Option<Arc<Overlay>>) -> Self {
+        (self.mirror, self.overlay) = (mirror, overlay);
+        self
     }
 
     /// Runs until `limit`.
@@ -280,8 +292,15 @@ impl VblankLoop {
         self.number += 1;
         self.history.frames += 1;
         self.pending = Some(frame);
+        self.run_errands(index)?;
         // There is no vblank to aim at before the first.
         if lit { Ok(flip) } else { self.settle() }
+    }
+
+    /// Does what others have asked to have done on the loop's queue. Nothing is drawn now, and for the longest time.
+    fn run_errands(&self, shown: usize) -> Result<(), VulkanError> {
+        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.errand.run(shown))?;
+        self.overlay.as_ref().map_or(Ok(()), |overlay| overlay.errand.run(shown))
     }
 
     /// Which vblank the next frame is for, and when to wake for it.
@@ -301,6 +320,10 @@ impl VblankLoop {
     fn draw(&mut self, frame: &mut Frame, index: usize, app: AppFrame) -> Result<(), DisplayError> {
         let picture = &mut self.pictures[index];
         let pass = &mut picture.passes[app.slot];
+        if let Some(overlay) = &self.overlay {
+            pass.set_split(overlay.is_split());
+            pass.set_layers(overlay.layers())?;
+        }
         frame.latch = Instant::now();
         let shown = self.clock.newest().map_or(frame.latch, |_| frame.target.time);
         pass.latch(app.pose, self.poses.pose_at(shown + self.to_photon), self.number);

@@ -1,5 +1,5 @@
 //! What keys and the mouse do: one table for the mapping and for the help, and a state that they change. Pure: times and
-//! events come in, a [`View`] goes out.
+//! events come in, a [`Gaze`] and [`Wishes`] go out.
 
 use crate::compositor::Pose;
 use crate::time::{Instant, Span};
@@ -25,6 +25,8 @@ pub enum Event {
     },
     /// Nobody is at the keys any more: those that are down will not be seen to come up.
     Away,
+    /// The window was closed that there was nothing without.
+    Closed,
 }
 
 /// What a key is for.
@@ -89,14 +91,15 @@ const PITCH_LIMIT_DEG: f64 = 80.0;
 /// What has been asked for so far.
 #[derive(Clone, Debug)]
 pub struct Controls {
-    view: View,
+    gaze: Gaze,
+    wishes: Wishes,
     /// By place in [`KEYS`]: two keys of one action are let go of one by one.
     down: [bool; KEYS.len()],
 }
 
-/// Where the head looks, and what is to be seen.
+/// Where the head looks, and how it turns.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct View {
+pub struct Gaze {
     /// The head's own motion, until somebody steers.
     pub sway: Sway,
     /// Whether somebody does.
@@ -111,29 +114,24 @@ pub struct View {
     pub yaw_deg_s: f64,
     /// How fast it turns upwards.
     pub pitch_deg_s: f64,
-    /// Whether the mura correction is off in the left half of each eye.
+}
+
+/// What else has been asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// No mura correction in the left half of each eye.
     pub mura_split: bool,
-    /// Whether statistics are shown.
+    /// Statistics in the headset.
     pub statistics: bool,
-    /// Whether it is to end.
+    /// The end.
     pub quit: bool,
 }
 
-impl View {
-    /// Nobody has touched anything; the head moves on its own.
-    pub fn new(sway: Sway) -> Self {
-        Self {
-            sway,
-            steered: false,
-            since: Instant::default(),
-            yaw_deg: 0.0,
-            pitch_deg: 0.0,
-            yaw_deg_s: 0.0,
-            pitch_deg_s: 0.0,
-            mura_split: false,
-            statistics: false,
-            quit: false,
-        }
+impl Gaze {
+    /// Nobody steers; the head moves on its own.
+    fn new(sway: Sway) -> Self {
+        let since = Instant::default();
+        Self { sway, steered: false, since, yaw_deg: 0.0, pitch_deg: 0.0, yaw_deg_s: 0.0, pitch_deg_s: 0.0 }
     }
 
     /// Where the head looks at `time`, to the left and up in degrees.
@@ -159,12 +157,17 @@ impl View {
 impl Controls {
     /// Nothing has been asked for; the head moves on its own.
     pub fn new(sway: Sway) -> Self {
-        Self { view: View::new(sway), down: [false; KEYS.len()] }
+        Self { gaze: Gaze::new(sway), wishes: Wishes::default(), down: [false; KEYS.len()] }
     }
 
-    /// What is to be seen now.
-    pub fn view(&self) -> View {
-        self.view
+    /// Where the head looks from now on.
+    pub fn gaze(&self) -> Gaze {
+        self.gaze
+    }
+
+    /// What else is wanted now.
+    pub fn wishes(&self) -> Wishes {
+        self.wishes
     }
 
     /// Takes in what was done at that time.
@@ -180,10 +183,11 @@ impl Controls {
             }
             Event::Moved { right, down } => {
                 self.steer(at);
-                self.view.yaw_deg -= right * MOUSE_DEG;
-                let pitch_deg = self.view.pitch_deg - down * MOUSE_DEG;
-                self.view.pitch_deg = pitch_deg.clamp(-PITCH_LIMIT_DEG, PITCH_LIMIT_DEG);
+                self.gaze.yaw_deg -= right * MOUSE_DEG;
+                let pitch_deg = self.gaze.pitch_deg - down * MOUSE_DEG;
+                self.gaze.pitch_deg = pitch_deg.clamp(-PITCH_LIMIT_DEG, PITCH_LIMIT_DEG);
             }
+            Event::Closed => self.wishes.quit = true,
             Event::Away => {
                 self.down = Default::default();
                 self.turn(at);
@@ -199,30 +203,30 @@ impl Controls {
             }
             Action::Recentre if pressed => {
                 self.steer(at);
-                (self.view.yaw_deg, self.view.pitch_deg) = (0.0, 0.0);
+                (self.gaze.yaw_deg, self.gaze.pitch_deg) = (0.0, 0.0);
             }
-            Action::Mura if pressed => self.view.mura_split = !self.view.mura_split,
-            Action::Statistics if pressed => self.view.statistics = !self.view.statistics,
-            Action::Quit if pressed => self.view.quit = true,
+            Action::Mura if pressed => self.wishes.mura_split = !self.wishes.mura_split,
+            Action::Statistics if pressed => self.wishes.statistics = !self.wishes.statistics,
+            Action::Quit if pressed => self.wishes.quit = true,
             Action::Recentre | Action::Mura | Action::Statistics | Action::Quit => {}
         }
     }
 
     /// From `at` on the head is the user's, and looks where it last did.
     fn steer(&mut self, at: Instant) {
-        let [yaw_deg, pitch_deg] = self.view.angles_at(at);
-        self.view = View { steered: true, since: at, yaw_deg, pitch_deg, ..self.view };
+        let [yaw_deg, pitch_deg] = self.gaze.angles_at(at);
+        self.gaze = Gaze { steered: true, since: at, yaw_deg, pitch_deg, ..self.gaze };
     }
 
     /// Has the head turn as the keys that are down say, from `at` on.
     fn turn(&mut self, at: Instant) {
-        if self.view.steered {
+        if self.gaze.steered {
             self.steer(at);
         }
         let down = |action| KEYS.iter().zip(self.down).any(|(key, down)| down && key.2 == action);
         let rate = |more, less| TURN_DEG_S * (f64::from(u8::from(down(more))) - f64::from(u8::from(down(less))));
-        self.view.yaw_deg_s = rate(Action::Left, Action::Right);
-        self.view.pitch_deg_s = rate(Action::Up, Action::Down);
+        self.gaze.yaw_deg_s = rate(Action::Left, Action::Right);
+        self.gaze.pitch_deg_s = rate(Action::Up, Action::Down);
     }
 }
 
@@ -247,11 +251,11 @@ mod tests {
     fn the_head_turns_while_a_key_is_down_and_stays_there() {
         let mut controls = Controls::new(STILL);
         controls.take(key("Left", true), START);
-        let [yaw, _] = controls.view().angles_at(after_ms(500));
+        let [yaw, _] = controls.gaze().angles_at(after_ms(500));
         assert!((yaw - TURN_DEG_S / 2.0).abs() < 1e-9, "{yaw}");
         controls.take(key("Left", false), after_ms(1000));
         for ms in [1000, 5000] {
-            assert_eq!(controls.view().angles_at(after_ms(ms)), [TURN_DEG_S, 0.0]);
+            assert_eq!(controls.gaze().angles_at(after_ms(ms)), [TURN_DEG_S, 0.0]);
         }
     }
 
@@ -260,22 +264,22 @@ mod tests {
         let mut controls = Controls::new(STILL);
         controls.take(key("Left", true), START);
         controls.take(key("A", true), START);
-        assert_eq!(controls.view().yaw_deg_s, TURN_DEG_S);
+        assert_eq!(controls.gaze().yaw_deg_s, TURN_DEG_S);
         controls.take(key("Left", false), START);
-        assert_eq!(controls.view().yaw_deg_s, TURN_DEG_S, "the other is still down");
+        assert_eq!(controls.gaze().yaw_deg_s, TURN_DEG_S, "the other is still down");
         controls.take(key("D", true), START);
-        assert_eq!(controls.view().yaw_deg_s, 0.0);
+        assert_eq!(controls.gaze().yaw_deg_s, 0.0);
     }
 
     #[test]
     fn a_swaying_head_is_taken_over_where_it_is() {
         let mut controls = Controls::new(Sway { degrees: 5.0 });
-        let swaying = controls.view().angles_at(START);
+        let swaying = controls.gaze().angles_at(START);
         assert!(swaying[0].abs() > 0.1, "it looks to a side at that time: {swaying:?}");
         controls.take(key("Up", true), START);
-        assert_eq!(controls.view().angles_at(START), swaying);
+        assert_eq!(controls.gaze().angles_at(START), swaying);
         controls.take(key("R", true), after_ms(10));
-        assert_eq!(controls.view().angles_at(after_ms(10)), [0.0, 0.0]);
+        assert_eq!(controls.gaze().angles_at(after_ms(10)), [0.0, 0.0]);
     }
 
     #[test]
@@ -286,10 +290,10 @@ mod tests {
             controls.take(key(name, false), START);
         }
         controls.take(Event::Away, START);
-        let view = controls.view();
-        assert!(view.mura_split && view.statistics && !view.steered && !view.quit);
+        assert_eq!(controls.wishes(), Wishes { mura_split: true, statistics: true, quit: false });
+        assert!(!controls.gaze().steered);
         controls.take(key("M", true), START);
-        assert!(!controls.view().mura_split);
+        assert!(!controls.wishes().mura_split);
     }
 
     #[test]
@@ -297,7 +301,7 @@ mod tests {
         for name in ["Escape", "Q"] {
             let mut controls = Controls::new(STILL);
             controls.take(key(name, true), START);
-            assert!(controls.view().quit);
+            assert!(controls.wishes().quit);
         }
     }
 
@@ -323,12 +327,12 @@ mod tests {
                 at = at + Span::from_ms(ms);
                 controls.take(Event::Key { code, pressed }, at);
                 controls.take(Event::Moved { right: motion, down: -motion }, at);
-                let [yaw, pitch] = controls.view().angles_at(at + Span::from_ms(10_000));
+                let [yaw, pitch] = controls.gaze().angles_at(at + Span::from_ms(10_000));
                 prop_assert!(yaw.is_finite() && pitch.abs() <= PITCH_LIMIT_DEG);
             }
             controls.take(Event::Away, at);
-            let view = controls.view();
-            prop_assert_eq!((view.yaw_deg_s, view.pitch_deg_s), (0.0, 0.0));
+            let gaze = controls.gaze();
+            prop_assert_eq!((gaze.yaw_deg_s, gaze.pitch_deg_s), (0.0, 0.0));
         }
     }
 }

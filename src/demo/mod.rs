@@ -8,20 +8,34 @@ pub mod steering;
 
 use std::sync::Arc;
 
+use crate::compositor::mirror::Viewer;
+use crate::compositor::overlay::Board;
 use crate::compositor::readback::PanelPicture;
+use crate::display::window::{self, Window, WindowError};
+use crate::error::{Class, Classified};
+use crate::lease::request::{Source, Way};
 use crate::report::{Priority, Report, Setup};
+use crate::session::options::From;
 use crate::session::{Ending, Eyes, Headset, Options, SessionError};
 use crate::time::{Instant, Span};
 
+use app::Sway;
+use controls::Event;
+use input::Input;
 pub use scene::Scene;
+use steering::Steering;
 
 /// What to show, where, and for how long.
 #[derive(Debug)]
 pub struct Settings {
-    /// Which headset, and what ends the demo. The scene says where the head looks.
+    /// Which headset, and what ends the demo. The scene and those who steer say where the head looks.
     pub options: Options,
     /// What is shown.
     pub scene: Scene,
+    /// Whether a window is to show what the headset does.
+    pub mirror: bool,
+    /// Whether the keyboards and mice of the machine are the demo's: where no window system has them.
+    pub bare_terminal: bool,
     /// How long the app thread is busy for each frame.
     pub app_burn: Span,
     /// Whether the last picture is wanted.
@@ -41,17 +55,75 @@ pub struct Outcome {
     pub error: Option<SessionError>,
 }
 
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// Nothing can be shown on a headset.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The window that was asked for cannot be had.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+}
+
+impl Classified for DemoError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Session(error) => error.class(),
+            Self::Window(_) => Class::Config,
+        }
+    }
+}
+
 /// Shows the scene until its limit.
-pub fn run(settings: Settings) -> Result<Outcome, SessionError> {
-    let Settings { mut options, scene, app_burn, capture, process_start } = settings;
-    options.poses = Arc::new(app::Sway { degrees: if scene.sways() { 5.0 } else { 0.0 } });
-    let painter = scene.painter()?;
-    let mut session = Headset::open(options)?.session(Eyes::still(painter))?;
+pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
+    let Settings { mut options, scene, mirror, bare_terminal, app_burn, capture, process_start } = settings;
+    let (sway, board) = (Sway { degrees: if scene.sways() { 5.0 } else { 0.0 } }, Board::default());
+    let steering = Arc::new(Steering::new(sway, board.clone(), options.limit.stop.clone()));
+    options.poses = steering.clone();
+    options.board = Some(board);
+    let painter = scene.painter().map_err(SessionError::from)?;
+    let viewer = Viewer::default();
+    // Before the headset, with which this thread may have to keep to one CPU.
+    let mut window = None;
+    if mirror || options.from == From::Window {
+        window = Some(open_window(&viewer, &steering, options.from == From::Window)?);
+        options.viewer = Some(viewer.clone());
+    }
+    let anything_goes = options.from == From::Lease(Way::Auto);
+    let mut headset = Headset::open(options)?;
+    if window.is_none() && anything_goes && headset.source().is_none() {
+        match open_window(&viewer, &steering, true) {
+            Ok(opened) => (window, headset) = (Some(opened), headset.seen_in_window(viewer)),
+            Err(error) => tracing::info!("not from window: {error}"),
+        }
+    }
+    let reads_devices = window.is_none()
+        && headset.source().is_some_and(|source| source == Source::Seat || bare_terminal);
+    let input = reads_devices.then(|| Input::start(steering.clone()));
+    if let Some(Err(error)) = &input {
+        tracing::warn!("{error}");
+    }
+    let mut session = headset.session(Eyes::still(painter))?;
     app::run(&mut session, app_burn)?;
     let ending = session.end()?;
     let report = Report::new(&ending.run, &setup(&ending, process_start));
-    let picture = if capture { ending.picture()? } else { None };
+    let picture = if capture { ending.picture().map_err(SessionError::from)? } else { None };
     Ok(Outcome { report, picture, error: ending.result().err() })
+}
+
+/// Opens a window that shows what `viewer` sees and steers with its keys; if it `is_all` there is, closing it ends the demo.
+fn open_window(viewer: &Viewer, steering: &Arc<Steering>, is_all: bool) -> Result<Window, WindowError> {
+    let steering = steering.clone();
+    Window::open("leasehold", viewer.clone(), move |event| {
+        let event = match event {
+            window::Event::Key { code, pressed } => Event::Key { code, pressed },
+            window::Event::Dragged { right, down } => Event::Moved { right, down },
+            window::Event::Closed if is_all => Event::Closed,
+            window::Event::Closed | window::Event::Away => Event::Away,
+        };
+        steering.take(event, Instant::now());
+    })
 }
 
 fn setup(ending: &Ending, process_start: Instant) -> Setup {

@@ -82,7 +82,15 @@ impl Director {
             gpu: self.device.name().to_string(),
         };
         let vblank_loop = self.fitting.play(&self.options, &self.slots.images, stage, frames, history)?;
-        let (ended, granted) = run_loop(vblank_loop, self.options.limit.clone())?;
+        let outcome = run_loop(vblank_loop, self.options.limit.clone());
+        // They hold on to the pictures, which are to go with the display.
+        if let Some(viewer) = &self.options.viewer {
+            viewer.look_at(None);
+        }
+        if let Some(board) = &self.options.board {
+            board.take_down();
+        }
+        let (ended, granted) = outcome?;
         means.thread_priority = granted.scheduling;
         means.refusals = granted.refusals;
         Ok((ended, means))

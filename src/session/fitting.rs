@@ -8,6 +8,7 @@ use super::view::View;
 use super::{FORMAT, SessionError};
 use crate::compositor;
 use crate::compositor::frames::{FrameReader, SLOTS};
+use crate::compositor::mirror::Mirror;
 use crate::compositor::{Compositor, EyeImages, History, LoopPicture, VblankLoop};
 use crate::headset::Headset;
 use crate::vulkan::{Device, VulkanError};
@@ -25,7 +26,8 @@ impl Fitting {
     pub fn new(options: &Options, device: &Arc<Device>, venue: &Venue) -> Result<Self, SessionError> {
         let size_px @ [width_px, height_px] = venue.size_px(options, device);
         let headset = Arc::new(venue.headset(options, size_px)?);
-        let everything = compositor::Options::default();
+        let layers = usize::from(options.board.is_some());
+        let everything = compositor::Options { layers, ..compositor::Options::default() };
         let compositor = Compositor::new(device, &headset, width_px, height_px, FORMAT, everything)?;
         for note in headset.notes.iter().chain(&compositor.mura_note()) {
             tracing::info!("{note}");
@@ -53,12 +55,20 @@ impl Fitting {
         frames: FrameReader,
         history: History,
     ) -> Result<VblankLoop, VulkanError> {
+        let targets = || stage.targets.iter().map(|(target, _)| target.clone()).collect();
+        let device = self.compositor.device();
+        let mirror = options.viewer.as_ref().map(|_| Mirror::new(device, targets()).map(Arc::new)).transpose()?;
+        let overlay = options.board.as_ref().map(|board| board.put_up(device)).transpose()?;
+        if let Some(viewer) = &options.viewer {
+            viewer.look_at(mirror.clone());
+        }
         let pictures = stage
             .targets
             .into_iter()
             .map(|(target, scanout)| LoopPicture::new(&self.compositor, slots, target, scanout))
             .collect::<Result<_, _>>()?;
         let illumination = self.headset.panel.illumination;
-        Ok(VblankLoop::new(stage.display, pictures, frames, options.poses.clone(), illumination, history))
+        let poses = options.poses.clone();
+        Ok(VblankLoop::new(stage.display, pictures, frames, poses, illumination, history).with(mirror, overlay))
     }
 }

@@ -36,7 +36,9 @@ pub use crate::time::{Instant, Span};
 pub use crate::vulkan::image::{DmaBuf, Plane};
 
 use crate::compositor::frames;
+use crate::compositor::mirror::Viewer;
 use crate::kms::buffer::PixelFormat;
+use crate::lease::request::Source;
 use crate::thread::cpu::Cpus;
 use crate::thread::priority::Urgency;
 use crate::vulkan::{Device, Instance, VulkanError};
@@ -74,6 +76,21 @@ impl Headset {
         let lost = Lost::prepare(&options, &venue).filter(|_| options.reacquire);
         let fitting = Fitting::new(&options, &device, &venue)?;
         Ok(Self { options, venue, device, fitting, lost })
+    }
+
+    /// Who gave the lease; `None` where the panel is not there.
+    pub fn source(&self) -> Option<Source> {
+        match &self.venue {
+            Venue::Leased(lease, _) => Some(lease.source),
+            Venue::Simulated => None,
+        }
+    }
+
+    /// Has a panel that is not there be seen in a window, by `viewer`.
+    pub fn seen_in_window(mut self, viewer: Viewer) -> Self {
+        self.options.from = options::From::Window;
+        self.options.viewer = Some(viewer);
+        self
     }
 
     /// How the left and the right eye see.
