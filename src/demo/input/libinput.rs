@@ -6,12 +6,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use input::event::keyboard::{KeyState, KeyboardEvent, KeyboardEventTrait};
-use input::event::pointer::PointerEvent;
+use input::event::pointer::{PointerEvent, PointerEventTrait};
 use input::{Libinput, LibinputInterface};
 use nix::libc::{EIO, O_ACCMODE, O_RDWR, O_WRONLY};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::Take;
 use crate::demo::controls::Event;
+use crate::time::{Instant, Span};
 
 /// Where udev listens while it runs. Without it libinput takes no device, for nobody tells it what each one is.
 const UDEV: &str = "/run/udev/control";
@@ -39,22 +41,26 @@ impl Devices {
     }
 
     /// Hands over what was done, having waited for it at most `timeout_ms`.
-    pub fn wait(&mut self, timeout_ms: u16, take: &mut dyn FnMut(Event)) {
+    pub fn wait(&mut self, timeout_ms: u16, take: Take<'_>) {
         let mut fds = [PollFd::new(self.libinput.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut fds, PollTimeout::from(timeout_ms));
         if ready.is_ok_and(|ready| ready > 0) && self.libinput.dispatch().is_ok() {
-            self.libinput.by_ref().filter_map(|event| translate(&event)).for_each(take);
+            for (event, at_us) in self.libinput.by_ref().filter_map(|event| translate(&event)) {
+                take(event, Instant::default() + Span::from_us(at_us as i64));
+            }
         }
     }
 }
 
-fn translate(event: &input::Event) -> Option<Event> {
+/// What was done, and when: in microseconds on the monotonic clock.
+fn translate(event: &input::Event) -> Option<(Event, u64)> {
     match event {
         input::Event::Keyboard(KeyboardEvent::Key(key)) => {
-            Some(Event::Key { code: key.key(), pressed: key.key_state() == KeyState::Pressed })
+            let pressed = key.key_state() == KeyState::Pressed;
+            Some((Event::Key { code: key.key(), pressed }, key.time_usec()))
         }
         input::Event::Pointer(PointerEvent::Motion(motion)) => {
-            Some(Event::Moved { right: motion.dx(), down: motion.dy() })
+            Some((Event::Moved { right: motion.dx(), down: motion.dy() }, motion.time_usec()))
         }
         _ => None,
     }

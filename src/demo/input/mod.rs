@@ -76,12 +76,15 @@ fn read(mut devices: Devices, steering: &Steering, over: &AtomicBool) {
     let terminal = Terminal::quiet();
     while !over.load(Ordering::Relaxed) {
         let mut in_front = None;
-        devices.wait(LOOKED_EVERY_MS, &mut |event| {
+        devices.wait(LOOKED_EVERY_MS, &mut |event, at| {
             let meant = *in_front.get_or_insert_with(|| terminal.is_in_front());
-            steering.take(if meant { event } else { Event::Away }, Instant::now());
+            steering.take(if meant { event } else { Event::Away }, at);
         });
     }
 }
+
+/// Takes what was done, and when.
+type Take<'a> = &'a mut dyn FnMut(Event, Instant);
 
 /// Keyboards and mice, however they are read.
 enum Devices {
@@ -100,7 +103,7 @@ impl Devices {
     }
 
     /// Hands over what was done, having waited for it at most `timeout_ms`.
-    fn wait(&mut self, timeout_ms: u16, take: &mut dyn FnMut(Event)) {
+    fn wait(&mut self, timeout_ms: u16, take: Take<'_>) {
         match self {
             Self::Kernel(devices) => devices.wait(timeout_ms, take),
             #[cfg(feature = "input")]

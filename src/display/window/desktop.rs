@@ -53,7 +53,7 @@ impl Desktop {
             let outcome = event_loop().and_then(|events| {
                 let orders = events.create_proxy();
                 let mut app = App::new(title, source, listener, Opening { told: told.clone(), orders });
-                events.run_app(&mut app).map_err(|error| error.to_string())
+                events.run_app(&mut app).map_err(|error| said(&error))
             });
             if let Err(why) = outcome {
                 // Of use only if nothing was told yet.
@@ -95,7 +95,13 @@ fn event_loop() -> Result<EventLoop<Over>, String> {
     // The main thread is nothing special on Linux, and is not ours to take.
     EventLoopBuilderExtX11::with_any_thread(&mut builder, true);
     EventLoopBuilderExtWayland::with_any_thread(&mut builder, true);
-    builder.build().map_err(|error| error.to_string())
+    builder.build().map_err(|error| said(&error))
+}
+
+/// What winit has to say, without the place in its source that comes first.
+fn said(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(".rs:").and_then(|(_, rest)| rest.split_once(": ")).map_or(text.clone(), |(_, why)| why.to_string())
 }
 
 /// Who waits for the window, and what they are to get.
@@ -145,10 +151,10 @@ impl App {
 
     fn open(&self, event_loop: &ActiveEventLoop) -> Result<Shown, String> {
         let attributes = Window::default_attributes().with_title(&*self.title).with_inner_size(FIRST_SIZE);
-        let window = event_loop.create_window(attributes).map_err(|error| error.to_string())?;
+        let window = event_loop.create_window(attributes).map_err(|error| said(&error))?;
         let window = Rc::new(window);
         let surface = Context::new(window.clone()).and_then(|context| Surface::new(&context, window.clone()));
-        Ok(Shown { window, surface: surface.map_err(|error| error.to_string())? })
+        Ok(Shown { window, surface: surface.map_err(|error| said(&error))? })
     }
 
     /// Draws what there is, and waits for the desktop's server as long as that takes.
@@ -188,6 +194,11 @@ impl ApplicationHandler<Over> for App {
 
     fn user_event(&mut self, event_loop: &ActiveEventLoop, Over: Over) {
         event_loop.exit();
+    }
+
+    fn exiting(&mut self, _event_loop: &ActiveEventLoop) {
+        // While winit still speaks with the desktop: on X its connection outlives the event loop, and the window would too.
+        self.shown = None;
     }
 
     fn window_event(&mut self, event_loop: &ActiveEventLoop, _window: WindowId, event: WindowEvent) {
