@@ -10,6 +10,7 @@ pub mod headset;
 pub mod kms;
 pub mod lease;
 pub mod pacing;
+mod random;
 pub mod report;
 pub mod session;
 pub mod thread;

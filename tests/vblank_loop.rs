@@ -82,7 +82,7 @@ fn run(display: Pretender, count: u64) -> (Run, DisplayState) {
     let slots = [images.clone(), images.clone(), images];
     let picture = |_| {
         let target = Arc::new(Image::target(&device, compositor.target_format(), width, height).unwrap());
-        LoopPicture::new(&compositor, &slots, target, None).unwrap()
+        LoopPicture::new(&compositor, &slots, &slots[0], target, None).unwrap()
     };
     let pictures = (0..3).map(picture).collect();
     let (mut writer, reader) = frames::exchange();

@@ -8,6 +8,7 @@ mod output;
 mod render;
 mod serve;
 mod signals;
+mod simulate;
 mod validation;
 mod vblank;
 
@@ -37,6 +38,7 @@ enum Verb {
     Doctor(doctor::Arguments),
     Headset(headset::Arguments),
     Render(render::Arguments),
+    Simulate(simulate::Arguments),
     Vblank(vblank::Arguments),
 }
 
@@ -51,6 +53,7 @@ pub fn run() -> u8 {
         Verb::Headset(arguments) => headset::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Vblank(arguments) => vblank::run(&arguments),
     };
     match result {

@@ -3,9 +3,10 @@
 //! Three slots of eye images: the app draws in one, the loop shows one, and the third lies between them holding the
 //! newest finished frame. Handing over is one atomic swap.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::layer::{Layer, MAX_LAYERS};
 use super::pose::Pose;
 use crate::kms::Vblank;
 use crate::time::{Instant, Span};
@@ -21,8 +22,12 @@ struct Shared {
     between: AtomicU8,
     /// The pose each slot was rendered from: bits of x, y, z, w. Written only by whoever owns the slot.
     poses: [[AtomicU64; 4]; SLOTS],
+    /// What lies over each slot's images. Locked only by whoever owns the slot, so that nobody ever waits.
+    layers: [Mutex<Vec<Layer>>; SLOTS],
     submitted: AtomicU64,
     late: AtomicU64,
+    /// Whether the app has said that it will not come back soon.
+    gone: AtomicBool,
     next_vblank_ns: AtomicI64,
     period_ns: AtomicI64,
     to_photon_ns: AtomicI64,
@@ -89,7 +94,8 @@ pub struct AppFrame {
 
 /// Both ends of a new exchange.
 pub fn exchange() -> (FrameWriter, FrameReader) {
-    let shared = Arc::new(Shared { between: AtomicU8::new(1), ..Shared::default() });
+    let layers = std::array::from_fn(|_| Mutex::new(Vec::with_capacity(MAX_LAYERS)));
+    let shared = Arc::new(Shared { between: AtomicU8::new(1), layers, ..Shared::default() });
     let start = Instant::default();
     let writer = FrameWriter { shared: shared.clone(), slot: 0, begin: start, deadline: start };
     (writer, FrameReader { shared, slot: 2, any: false })
@@ -144,8 +150,22 @@ impl FrameWriter {
         self.begin + period + to_photon
     }
 
-    /// Hands over the slot's images, rendered from `pose` and finished `now`.
+    /// Hands over the slot's images, rendered from `pose` and finished `now`, with nothing over them.
     pub fn submit(&mut self, pose: Pose, now: Instant) {
+        self.submit_under(&[], pose, now);
+    }
+
+    /// Hands over the slot's images with these layers over them, the first lowest.
+    ///
+    /// # Panics
+    /// When there are more than [`MAX_LAYERS`].
+    pub fn submit_under(&mut self, layers: &[Layer], pose: Pose, now: Instant) {
+        assert!(layers.len() <= MAX_LAYERS, "{} layers; a frame has {MAX_LAYERS} at most", layers.len());
+        let mut over = self.shared.layers[self.slot()].lock().unwrap_or_else(PoisonError::into_inner);
+        over.clear();
+        over.extend_from_slice(layers);
+        drop(over);
+        self.shared.gone.store(false, Ordering::Relaxed);
         for (stored, part) in self.shared.poses[self.slot()].iter().zip(pose.orientation) {
             stored.store(part.to_bits(), Ordering::Relaxed);
         }
@@ -157,7 +177,25 @@ impl FrameWriter {
     }
 }
 
+impl FrameWriter {
+    /// Says that no frame is to be waited for, until the next is submitted.
+    pub fn leave(&self) {
+        self.shared.gone.store(true, Ordering::Relaxed);
+    }
+}
+
 impl FrameReader {
+    /// Whether the app has said that no frame is to be waited for.
+    pub fn app_is_gone(&self) -> bool {
+        self.shared.gone.load(Ordering::Relaxed)
+    }
+
+    /// What lies over the images of the newest frame. Never waits.
+    pub fn layers(&self) -> Option<MutexGuard<'_, Vec<Layer>>> {
+        // The app has its hands on other slots.
+        self.shared.layers[usize::from(self.slot)].try_lock().ok()
+    }
+
     /// The newest frame, again the last one where there is none newer; `None` before the app's first.
     pub fn newest(&mut self) -> Option<AppFrame> {
         let fresh = self.shared.between.load(Ordering::Relaxed) & FRESH != 0;

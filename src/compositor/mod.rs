@@ -1,5 +1,6 @@
 //! Shows frames on a headset: one Vulkan pass a vblank.
 
+pub mod calm;
 pub mod composite;
 pub mod errand;
 pub mod eye_images;
@@ -10,6 +11,7 @@ pub mod mesh;
 pub mod mirror;
 pub mod overlay;
 pub mod pose;
+pub mod presence;
 pub mod readback;
 pub mod reference;
 pub mod scanout;

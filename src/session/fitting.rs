@@ -6,9 +6,10 @@ use super::options::Options;
 use super::venue::{Stage, Venue};
 use super::view::View;
 use super::{FORMAT, SessionError};
-use crate::compositor;
 use crate::compositor::frames::{FrameReader, SLOTS};
+use crate::compositor::layer::MAX_LAYERS;
 use crate::compositor::mirror::Mirror;
+use crate::compositor::{self, calm};
 use crate::compositor::{Compositor, EyeImages, History, LoopPicture, VblankLoop};
 use crate::headset::Headset;
 use crate::vulkan::{Device, VulkanError};
@@ -19,6 +20,8 @@ pub struct Fitting {
     size_px: [u32; 2],
     pub headset: Arc<Headset>,
     pub compositor: Compositor,
+    /// What is seen while no app draws.
+    calm: Arc<EyeImages>,
 }
 
 impl Fitting {
@@ -26,13 +29,17 @@ impl Fitting {
     pub fn new(options: &Options, device: &Arc<Device>, venue: &Venue) -> Result<Self, SessionError> {
         let size_px @ [width_px, height_px] = venue.size_px(options, device);
         let headset = Arc::new(venue.headset(options, size_px)?);
-        let layers = usize::from(options.board.is_some());
-        let everything = compositor::Options { layers, ..compositor::Options::default() };
+        let layers = (options.layers + usize::from(options.board.is_some())).min(MAX_LAYERS);
+        let everything = compositor::Options { layers, ..Default::default() };
         let compositor = Compositor::new(device, &headset, width_px, height_px, FORMAT, everything)?;
         for note in headset.notes.iter().chain(&compositor.mura_note()) {
             tracing::info!("{note}");
         }
-        Ok(Self { size_px, headset, compositor })
+        // It has no fine lines.
+        let calm_px = [width_px / 2, height_px].map(|pixels| (pixels / 3).max(1));
+        let [left, right] = calm::images(&headset, calm_px);
+        let calm = Arc::new(EyeImages::upload(device, &left, &right)?);
+        Ok(Self { size_px, headset, compositor, calm })
     }
 
     /// Whether it suits the panel at `venue` too.
@@ -65,7 +72,7 @@ impl Fitting {
         let pictures = stage
             .targets
             .into_iter()
-            .map(|(target, scanout)| LoopPicture::new(&self.compositor, slots, target, scanout))
+            .map(|(target, scanout)| LoopPicture::new(&self.compositor, slots, &self.calm, target, scanout))
             .collect::<Result<_, _>>()?;
         let illumination = self.headset.panel.illumination;
         let poses = options.poses.clone();

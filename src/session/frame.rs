@@ -16,6 +16,7 @@ use super::options::Options;
 use super::view::View;
 use crate::compositor::Pose;
 use crate::compositor::frames::{DisplayState, FrameWriter};
+use crate::compositor::layer::{Layer, LayerImage};
 use crate::thread::sleep_until;
 use crate::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct Session {
     pub(super) canvases: Canvases,
     pub(super) unfinished: Option<Unfinished>,
     pub(super) director: Option<JoinHandle<Result<Ending, SessionError>>>,
+    /// Kept so that none is freed by the vblank loop.
+    pub(super) _layers: Vec<Arc<LayerImage>>,
 }
 
 /// A frame that was submitted and is still being drawn.
@@ -63,6 +66,12 @@ impl Session {
     /// What becomes of frames now.
     pub fn state(&self) -> DisplayState {
         self.writer.state()
+    }
+
+    /// Says that no frame is to be waited for until the next one is submitted: the calm scene is shown at once. To be
+    /// called when whoever draws has gone.
+    pub fn leave(&self) {
+        self.writer.leave();
     }
 
     /// Ends it, if it has not ended of itself, and tells what it was like.
@@ -103,7 +112,8 @@ impl Drop for Session {
     }
 }
 
-/// A frame to be drawn. Dropped without [`submit`](Self::submit), it is not shown.
+/// A frame to be drawn. Dropped without [`submit`](Self::submit), it is not shown; dropped by a panic, it is taken to be
+/// the last.
 #[derive(Debug)]
 pub struct Frame<'a> {
     session: &'a mut Session,
@@ -111,6 +121,14 @@ pub struct Frame<'a> {
     photon: Instant,
     pose: Pose,
     views: Arc<[View; 2]>,
+}
+
+impl Drop for Frame<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.session.leave();
+        }
+    }
 }
 
 impl Frame<'_> {
@@ -166,6 +184,16 @@ impl Frame<'_> {
     /// Hands it over, drawn from `pose`. It is shown from the next vblank on, as seen from where the head looks then.
     pub fn submit(self, pose: Pose) {
         self.session.writer.submit(pose, Instant::now());
+    }
+
+    /// The same with these layers over it, the first lowest. Those kept to the head are where the head is when it is shown.
+    ///
+    /// # Panics
+    /// When there are more than [`Options::layers`].
+    pub fn submit_under(self, layers: &[Layer], pose: Pose) {
+        let most = self.session.options.layers;
+        assert!(layers.len() <= most, "{} layers; the session was opened for {most}", layers.len());
+        self.session.writer.submit_under(layers, pose, Instant::now());
     }
 
     /// The same for images that are still being drawn: they are once `finished` is readable, as a sync file

@@ -14,6 +14,7 @@ mod error;
 mod eyes;
 mod fitting;
 mod frame;
+pub mod layer;
 pub mod options;
 mod reacquire;
 mod venue;
@@ -43,6 +44,7 @@ use crate::thread::cpu::Cpus;
 use crate::thread::priority::Urgency;
 use crate::vulkan::{Device, Instance, VulkanError};
 
+use crate::compositor::layer::LayerImage;
 use director::Director;
 use eyes::Slots;
 use fitting::Fitting;
@@ -60,6 +62,7 @@ pub struct Headset {
     device: Arc<Device>,
     fitting: Fitting,
     lost: Option<Lost>,
+    layers: Vec<Arc<LayerImage>>,
 }
 
 impl Headset {
@@ -75,7 +78,7 @@ impl Headset {
         let device = open_device(&venue, options.validation)?;
         let lost = Lost::prepare(&options, &venue).filter(|_| options.reacquire);
         let fitting = Fitting::new(&options, &device, &venue)?;
-        Ok(Self { options, venue, device, fitting, lost })
+        Ok(Self { options, venue, device, fitting, lost, layers: Vec::new() })
     }
 
     /// Who gave the lease; `None` where the panel is not there.
@@ -98,12 +101,22 @@ impl Headset {
         self.fitting.views()
     }
 
+    /// A picture to lay over frames, sRGB-encoded, whose alpha says how much of what lies behind each pixel covers.
+    ///
+    /// # Errors
+    /// When the device has no room for it.
+    pub fn layer(&mut self, pixels: &Pixels) -> Result<Arc<LayerImage>, SessionError> {
+        let image = Arc::new(LayerImage::upload(&self.device, pixels)?);
+        self.layers.push(image.clone());
+        Ok(image)
+    }
+
     /// Begins to show what the application draws, which is lit with its first frame.
     ///
     /// # Errors
     /// When the display or the device refuses what is needed for it.
     pub fn session(self, eyes: Eyes) -> Result<Session, SessionError> {
-        let Self { options, venue, device, fitting, lost } = self;
+        let Self { options, venue, device, fitting, lost, layers } = self;
         let views = fitting.views();
         let (slots, canvases) = Slots::new(eyes, &device, &views)?;
         let stage = venue.furnish(&options, &device)?;
@@ -116,7 +129,8 @@ impl Headset {
             .spawn(move || director.show_and_take_again(stage, reader))
             .map_err(|source| SessionError::Thread { name: "headset", source })?;
         let director = Some(director);
-        Ok(Session { options, writer, views, canvases, unfinished: None, director })
+        let unfinished = None;
+        Ok(Session { options, writer, views, canvases, unfinished, director, _layers: layers })
     }
 }
 

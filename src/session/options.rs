@@ -26,6 +26,8 @@ pub struct Options {
     pub headset: Option<PathBuf>,
     /// The only way in which pictures may get to a card; without, the best that works.
     pub scanout: Option<Method>,
+    /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
+    pub layers: usize,
     /// Where the head looks.
     pub poses: Arc<dyn PoseSource>,
     /// Who sees what the headset shows too.
@@ -51,6 +53,7 @@ impl Default for Options {
             mode: None,
             headset: None,
             scanout: None,
+            layers: 0,
             poses: Arc::new(Ahead),
             viewer: None,
             board: None,
