@@ -42,6 +42,7 @@ impl Row {
 }
 
 const WIDTH: f64 = 720.0;
+const INSET: f64 = 12.0;
 const ABOVE: f64 = 46.0;
 const ROW: f64 = 38.0;
 const BELOW: f64 = 40.0;
@@ -81,7 +82,7 @@ impl Timeline {
             return svg;
         };
         let widest = self.rows.iter().flat_map(|row| [&row.label, &row.note]).map(|text| text_width(text));
-        let left = (widest.fold(0.0, f64::max) + 14.0).min(WIDTH / 3.0);
+        let left = (INSET + widest.fold(0.0, f64::max) + 14.0).min(WIDTH / 3.0);
         let right = WIDTH - 24.0;
         let place = |at: f64| left + (right - left) * scale.place(at);
         let bottom = ABOVE + ROW * self.rows.len() as f64;
@@ -127,8 +128,8 @@ impl Timeline {
 
 impl Row {
     fn draw(&self, svg: &mut Svg, top: f64, place: &dyn Fn(f64) -> f64) {
-        svg.text("value", (0.0, top + 17.0), Anchor::Start, &self.label);
-        svg.text("note gray", (0.0, top + 31.0), Anchor::Start, &self.note);
+        svg.text("value", (INSET, top + 17.0), Anchor::Start, &self.label);
+        svg.text("note gray", (INSET, top + 31.0), Anchor::Start, &self.note);
         for (tone, name, from, to) in
             self.stretches.iter().filter(|(.., from, to)| from.is_finite() && to.is_finite())
         {
