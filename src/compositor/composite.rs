@@ -134,7 +134,7 @@ impl Compositor {
             eyes.push(EyePass { uniforms, buffer, bindings });
         }
         let mut commands = Commands::new(&self.device)?;
-        commands.record(|recording| self.record(recording, &eyes, target))?;
+        commands.record_timed(|recording| self.record(recording, &eyes, target))?;
         Ok(Pass {
             commands,
             eyes,
@@ -204,6 +204,11 @@ impl Pass {
     /// Runs it, and waits until the target is done.
     pub fn run(&mut self) -> Result<(), VulkanError> {
         self.commands.run(RUN_TIMEOUT)
+    }
+
+    /// The GPU's counter when the last run began and had ended; `None` where it has none.
+    pub fn gpu_ticks(&self) -> Option<[u64; 2]> {
+        self.commands.ticks()
     }
 }
 

@@ -21,6 +21,8 @@ struct Shared {
     between: AtomicU8,
     /// The pose each slot was rendered from: bits of x, y, z, w. Written only by whoever owns the slot.
     poses: [[AtomicU64; 4]; SLOTS],
+    /// When each slot's frame was begun and handed over, likewise.
+    times_ns: [[AtomicI64; 2]; SLOTS],
     submitted: AtomicU64,
     late: AtomicU64,
     next_vblank_ns: AtomicI64,
@@ -55,6 +57,7 @@ pub struct FrameWriter {
     shared: Arc<Shared>,
     slot: u8,
     deadline: Instant,
+    began: Instant,
 }
 
 /// The loop's end.
@@ -83,12 +86,17 @@ pub struct AppFrame {
     pub pose: Pose,
     /// Whether it has not been shown before.
     pub fresh: bool,
+    /// When the app was to begin it.
+    pub began: Instant,
+    /// When it handed it over.
+    pub submitted: Instant,
 }
 
 /// Both ends of a new exchange.
 pub fn exchange() -> (FrameWriter, FrameReader) {
     let shared = Arc::new(Shared { between: AtomicU8::new(1), ..Shared::default() });
-    let writer = FrameWriter { shared: shared.clone(), slot: 0, deadline: Instant::default() };
+    let (deadline, began) = Default::default();
+    let writer = FrameWriter { shared: shared.clone(), slot: 0, deadline, began };
     (writer, FrameReader { shared, slot: 2, any: false })
 }
 
@@ -121,11 +129,12 @@ impl FrameWriter {
             // Nothing is lit yet: the first frame is wanted at once, others now and then.
             self.deadline = Instant::from_ns(i64::MAX);
             let first = self.shared.submitted.load(Ordering::Relaxed) == 0;
-            return Some(if first { now } else { now + Span::from_ms(10) });
+            self.began = if first { now } else { now + Span::from_ms(10) };
+            return Some(self.began);
         }
         // The loop may have told of a later vblank already, or have been asleep for several.
         let begin = now + period - Span::from_ns((now - predicted).as_ns().rem_euclid(period.as_ns()));
-        self.deadline = begin + period;
+        (self.began, self.deadline) = (begin, begin + period);
         Some(begin)
     }
 
@@ -134,6 +143,9 @@ impl FrameWriter {
         for (stored, part) in self.shared.poses[self.slot()].iter().zip(pose.orientation) {
             stored.store(part.to_bits(), Ordering::Relaxed);
         }
+        let [began, submitted] = &self.shared.times_ns[self.slot()];
+        began.store(self.began.min(now).as_ns(), Ordering::Relaxed);
+        submitted.store(now.as_ns(), Ordering::Relaxed);
         self.slot = self.shared.between.swap(self.slot | FRESH, Ordering::AcqRel) & !FRESH;
         self.shared.submitted.fetch_add(1, Ordering::Relaxed);
         if now > self.deadline {
@@ -153,7 +165,9 @@ impl FrameReader {
         let slot = usize::from(self.slot);
         let orientation =
             std::array::from_fn(|part| f64::from_bits(self.shared.poses[slot][part].load(Ordering::Relaxed)));
-        self.any.then_some(AppFrame { slot, pose: Pose { orientation }, fresh })
+        let time = |of: &AtomicI64| Instant::from_ns(of.load(Ordering::Relaxed));
+        let [began, submitted] = self.shared.times_ns[slot].each_ref().map(time);
+        self.any.then_some(AppFrame { slot, pose: Pose { orientation }, fresh, began, submitted })
     }
 
     /// Tells the app when the next vblank will be.

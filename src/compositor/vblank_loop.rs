@@ -255,6 +255,7 @@ impl VblankLoop {
             return Ok(flip);
         };
         frame.rewarped = !app.fresh;
+        (frame.app_began, frame.app_submit) = (app.began, app.submitted);
         let lit = self.clock.newest().is_some();
         let index = (self.number % self.pictures.len() as u64) as usize;
         self.draw(&mut frame, index, app)?;
@@ -294,6 +295,7 @@ impl VblankLoop {
         pass.latch(app.pose, self.poses.pose_at(shown + self.to_photon), self.number);
         pass.run()?;
         frame.drawn = Instant::now();
+        frame.gpu_ticks = pass.gpu_ticks().unwrap_or_default();
         if let Some(scanout) = &mut picture.scanout {
             scanout.finish()?;
         }

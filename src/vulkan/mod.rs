@@ -13,6 +13,7 @@ pub mod error;
 pub mod image;
 pub mod instance;
 pub mod pipeline;
+pub mod timestamps;
 
 pub use buffer::Buffer;
 pub use commands::Commands;
