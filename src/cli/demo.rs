@@ -9,6 +9,7 @@ use crate::demo::{self, Scene, Settings, is_to_come};
 use crate::files;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
+use crate::report;
 use crate::time::{Instant, Span};
 
 /// Show a scene on the headset, until --seconds, --frames or a signal ends it
@@ -54,7 +55,8 @@ pub struct Arguments {
     /// Print the report instead of a summary
     #[arg(long)]
     json: bool,
-    #[arg(long, value_name = "FILE.json", hide = true)]
+    /// Write what happened when, frame by frame, here: a trace for Perfetto (ui.perfetto.dev) or chrome://tracing
+    #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
     #[arg(long, hide = true)]
     mirror: bool,
@@ -62,9 +64,6 @@ pub struct Arguments {
 
 /// Runs the demo.
 pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> {
-    if arguments.trace.is_some() {
-        return Err(super::not_yet("demo --trace"));
-    }
     if arguments.mirror {
         return Err(super::not_yet("demo --mirror"));
     }
@@ -83,6 +82,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         reacquire: arguments.reacquire,
         app_burn: Span::from_ms(arguments.app_ms.into()),
         capture: arguments.capture.is_some(),
+        trace: arguments.trace,
         validation: validation::wanted(),
         process_start,
     };
@@ -90,10 +90,11 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
     if let (Some(path), Some(picture)) = (&arguments.capture, &outcome.picture) {
         files::write_panel(path, picture)?;
     }
-    let json = serde_json::to_string_pretty(&outcome.report).expect("a report is plain data");
+    let json = report::json::tidy(&outcome.report);
     if let Some(path) = &arguments.report {
         files::write(path, |file| writeln!(file, "{json}"))?;
     }
+    outcome.traced?;
     output::line(if arguments.json { json } else { outcome.report.summary() })?;
     validation::check()?;
     outcome.error.map_or(Ok(()), |error| Err(error.into()))

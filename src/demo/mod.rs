@@ -19,7 +19,7 @@ use crate::files::FileError;
 use crate::kms::ModeRequest;
 use crate::kms::buffer::PixelFormat;
 use crate::lease::request::{RequestError, Wanted};
-use crate::report::{Priority, Report, Setup};
+use crate::report::{Priority, Recording, Report, Setup};
 use crate::thread::cpu::Cpus;
 use crate::thread::priority::{Urgency, make_realtime};
 use crate::time::{Instant, Span};
@@ -54,6 +54,8 @@ pub struct Settings {
     pub app_burn: Span,
     /// Whether the last picture is wanted.
     pub capture: bool,
+    /// Where a trace of the run is to be written.
+    pub trace: Option<PathBuf>,
     /// Whether Vulkan is to be watched by its validation layer.
     pub validation: bool,
     /// When the process started.
@@ -67,6 +69,8 @@ pub struct Outcome {
     pub report: Report,
     /// The last picture on the panel, if it was wanted.
     pub picture: Option<PanelPicture>,
+    /// Whether the trace could be written, where one was wanted.
+    pub traced: Result<(), FileError>,
     /// What ended it early, if anything.
     pub error: Option<DemoError>,
 }
@@ -123,7 +127,13 @@ pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
     let (writer, reader) = frames::exchange();
     let app =
         app::start(writer, settings.app_burn).map_err(|source| DemoError::Thread { name: "app", source })?;
-    let outcome = theatre.show_and_take_again(stage, reader, lost.as_ref());
+    let (writer, recording) = Recording::start(device.clone(), settings.trace.clone())
+        .map_err(|source| DemoError::Thread { name: "records", source })?;
+    let mut history = History::default();
+    history.recorder.hand_on(writer);
+    let outcome = theatre
+        .show_and_take_again(stage, reader, history, lost.as_ref())
+        .and_then(|shown| theatre.finish(shown, recording));
     if app.join().is_err() {
         tracing::error!("the app thread panicked");
     }
@@ -154,20 +164,20 @@ impl Theatre<'_> {
         &mut self,
         mut stage: Stage,
         mut frames: FrameReader,
+        mut history: History,
         lost: Option<&Lost>,
-    ) -> Result<Outcome, DemoError> {
-        let mut history = History::default();
+    ) -> Result<Shown, DemoError> {
         loop {
             let (ended, setup) = self.show(stage, frames, history)?;
             let Ended { mut run, display, frames: reader } = ended;
             let Some(lost) = lost.filter(|lost| run.loss().is_some_and(|loss| lost.may_come_back(loss)))
             else {
-                return self.finish(run, Some(display), &setup);
+                return Ok(Shown { run, display: Some(display), setup });
             };
             drop_in_order(Some(display), run.last_picture.take());
             let over = || self.settings.limit.is_reached(&run.history, Instant::now());
             let Some(taken) = lost.take_again(&over, |venue| self.furnish(venue)) else {
-                return self.finish(run, None, &setup);
+                return Ok(Shown { run, display: None, setup });
             };
             (stage, frames, history) = (taken, reader, run.history);
         }
@@ -183,8 +193,8 @@ impl Theatre<'_> {
             scanout: stage.scanout,
             scanout_refusals: stage.scanout_refusals.clone(),
             priority: Priority {
-                thread: "normal",
-                queue: self.device.queue_priority(),
+                thread: "normal".to_string(),
+                queue: self.device.queue_priority().to_string(),
                 refusals: Vec::new(),
             },
             serial: headset.serial.clone(),
@@ -194,18 +204,15 @@ impl Theatre<'_> {
         };
         let vblank_loop = scenery.play(self.settings, stage, frames, history)?;
         let (ended, granted) = run_loop(vblank_loop, self.settings.limit.clone())?;
-        setup.priority.thread = granted.scheduling;
+        setup.priority.thread = granted.scheduling.to_string();
         setup.priority.refusals = granted.refusals;
         Ok((ended, setup))
     }
 
-    fn finish(
-        &self,
-        run: Run,
-        display: Option<Box<dyn Display>>,
-        setup: &Setup,
-    ) -> Result<Outcome, DemoError> {
-        let report = Report::new(&run, setup);
+    fn finish(&self, shown: Shown, recording: Recording) -> Result<Outcome, DemoError> {
+        let Shown { run, display, setup } = shown;
+        let (summary, traced) = recording.finish(run.history.events.clone());
+        let report = Report::new(&run, &setup, &summary);
         let picture = match &run.last_picture {
             Some(image) if self.settings.capture => {
                 Some(Readback::new(self.device, image, FORMAT)?.picture()?)
@@ -213,8 +220,15 @@ impl Theatre<'_> {
             _ => None,
         };
         drop_in_order(display, run.last_picture);
-        Ok(Outcome { report, picture, error: run.error.map(DemoError::from) })
+        Ok(Outcome { report, picture, traced, error: run.error.map(DemoError::from) })
     }
+}
+
+/// A run that has ended, and the display that it was shown on, if that is still there.
+struct Shown {
+    run: Run,
+    display: Option<Box<dyn Display>>,
+    setup: Setup,
 }
 
 /// Opens the device that draws for `venue`.
