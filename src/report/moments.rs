@@ -2,7 +2,7 @@
 
 use super::table::{Cell, Table};
 use crate::pacing::Record;
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 
 /// When the GPU began and had ended a frame's pass, on the one clock.
 pub type GpuTimes = Option<[Instant; 2]>;
@@ -82,11 +82,6 @@ impl Moments {
     pub fn at_us(&self, moment: &str) -> Option<f64> {
         let place = MOMENTS.iter().position(|known| *known == moment)?;
         self.at_us[place].filter(|at| at.is_finite())
-    }
-
-    /// When it began, as far as the loop goes; the run's clock.
-    pub fn wake(&self) -> Instant {
-        Instant::from_ns(self.target_ns) + Span::from_us(self.at_us("wake_us").unwrap_or_default() as i64)
     }
 
     /// As the rows of a table.

@@ -6,7 +6,7 @@ use crate::report::plot::{Bars, Tone, escape};
 use crate::report::run::Report;
 
 /// Misses that are listed one by one.
-const LISTED: usize = 24;
+const LISTED: usize = 12;
 
 /// Causes as bars, what they mean, and each miss that was kept.
 pub fn section(report: &Report, frames: &[Moments]) -> String {
@@ -51,7 +51,7 @@ fn listed(report: &Report, frames: &[Moments]) -> String {
                 frame.at_us(from).zip(frame.at_us(to)).map_or("–".to_string(), |(from, to)| ms(to - from))
             };
             let cells = [
-                format!("{:.2} s", frame.target_ns.saturating_sub(begin) as f64 / 1e9),
+                format!("{:.2} s", frame.target_ns.saturating_sub(begin).max(0) as f64 / 1e9),
                 count(frame.frame),
                 count(frame.missed),
                 plain(frame.cause.as_deref().unwrap_or("unknown")),

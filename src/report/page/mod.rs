@@ -101,6 +101,3 @@ fn setup(report: &Report) -> String {
     let rows = rows.map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>\n", escape(&value)));
     format!("<dl>\n{}</dl>", rows.concat())
 }
-
-#[cfg(test)]
-mod tests;

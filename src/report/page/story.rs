@@ -89,14 +89,17 @@ fn app(report: &Report) -> Option<String> {
 fn times(report: &Report) -> Option<String> {
     let (margin, latency) = (&report.margin_us, &report.latch_to_photon_us);
     (margin.count > 0).then(|| {
-        let tightest = match margin.min {
-            late if late < 0.0 => format!("the worst came {} after it", ms(-late)),
-            early => format!("the tightest {} before it", ms(early)),
+        let latest = match margin.min {
+            late if late < 0.0 => format!("the latest {} after it", ms(-late)),
+            early => format!("the latest {} before it", ms(early)),
+        };
+        let half = match margin.p50 {
+            late if late < 0.0 => format!("{} after their vblank or later", ms(-late)),
+            early => format!("{} before their vblank or earlier", ms(early)),
         };
         format!(
-            "Half of all frames were handed over {} or more before their vblank, {tightest}. From the reading of the pose to \
-             its light on the panel it took {} half the time and {} at most.",
-            ms(margin.p50),
+            "Half of all frames were handed over {half}; {latest}. From the reading of the pose to its light on the panel \
+             it took {} half the time and {} at most.",
             ms(latency.p50),
             ms(latency.max),
         )

@@ -2,7 +2,7 @@
 
 use super::Tone;
 use super::axis::{Axis, Scale};
-use super::svg::{Anchor, Svg, text_width};
+use super::svg::{Anchor, ENTRY, Svg, Swatch, text_width};
 
 /// What is drawn over two axes: bands, bars, lines and dots, in the order in which they were added.
 #[derive(Clone, Debug)]
@@ -139,9 +139,10 @@ impl Chart {
         svg.text("", (right, bottom + 33.0), Anchor::End, &self.x.label);
         svg.text("", (frame.left - 8.0, 16.0), Anchor::Start, &self.y.label);
         // One layer needs no name: the axis has it.
-        let entries: Vec<_> = self.layers.iter().map(|layer| (layer.tone, layer.name.as_str())).collect();
-        let named: Vec<_> = entries.iter().copied().filter(|(_, name)| !name.is_empty()).collect();
-        let length: f64 = named.iter().map(|(_, name)| text_width(name) + 33.0).sum();
+        let layers = self.layers.iter().filter(|layer| !layer.name.is_empty());
+        let named: Vec<_> =
+            layers.map(|layer| (layer.shape.swatch(), layer.tone, layer.name.as_str())).collect();
+        let length: f64 = named.iter().map(|(.., name)| text_width(name) + ENTRY).sum();
         let after_label = frame.left + text_width(&self.y.label) + 12.0;
         svg.legend(((right - length + 18.0).max(after_label), 16.0), &named);
     }
@@ -172,6 +173,15 @@ impl Frame {
 }
 
 impl Shape {
+    fn swatch(&self) -> Swatch {
+        match self {
+            Self::Line(_) => Swatch::Line,
+            Self::Dots(_) => Swatch::Dot,
+            Self::Band(_) => Swatch::Fill("band"),
+            Self::Columns(_) => Swatch::Fill("bar"),
+        }
+    }
+
     fn across(&self) -> Vec<f64> {
         match self {
             Self::Line(points) | Self::Dots(points) => points.iter().map(|&(x, _)| x).collect(),
@@ -244,7 +254,7 @@ mod tests {
     fn a_line_goes_through_its_points_and_breaks_at_gaps() {
         let points = [(0.0, 0.0), (1.0, 1.0), (2.0, f64::NAN), (3.0, 0.0), (4.0, 1.0)];
         let svg = chart().line(Tone::Blue, "a", points).inline();
-        let line = svg.lines().find(|line| line.contains(r#"class="line blue""#)).unwrap();
+        let line = svg.lines().rfind(|line| line.contains(r#"class="line blue""#)).unwrap();
         assert_eq!((line.matches('M').count(), line.matches('L').count()), (2, 2), "{line}");
     }
 

@@ -98,12 +98,18 @@ impl Svg {
         }
     }
 
-    /// Names of what is drawn, one beside the other from `at` on, as far as there is room.
-    pub fn legend(&mut self, (mut x, y): (f64, f64), entries: &[(Tone, &str)]) {
-        for &(tone, name) in entries {
-            self.rectangle(&format!("bar {}", tone.class()), (x, y - 8.0), (10.0, 8.0), "");
+    /// Names of what is drawn, one beside the other from `at` on.
+    pub fn legend(&mut self, (mut x, y): (f64, f64), entries: &[(Swatch, Tone, &str)]) {
+        for &(swatch, tone, name) in entries {
+            let class = |kind: &str| format!("{kind} {}", tone.class());
+            match swatch {
+                Swatch::Fill(kind) => self.rectangle(&class(kind), (x, y - 8.0), (10.0, 8.0), ""),
+                Swatch::Line => self.segment(&class("line"), (x, y - 4.0), (x + 10.0, y - 4.0)),
+                Swatch::Tick => self.segment(&class("tick"), (x + 5.0, y - 9.0), (x + 5.0, y + 1.0)),
+                Swatch::Dot => self.circle(&class("dot"), (x + 5.0, y - 4.0), 2.6),
+            }
             self.text("", (x + 15.0, y), Anchor::Start, name);
-            x += 15.0 + text_width(name) + 18.0;
+            x += ENTRY + text_width(name);
         }
     }
 
@@ -134,10 +140,23 @@ impl Svg {
     }
 }
 
+/// What stands before a name in a legend: a small one of what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swatch {
+    /// An area, of this class.
+    Fill(&'static str),
+    Line,
+    Tick,
+    Dot,
+}
+
+/// What an entry of a legend takes beside its name.
+pub const ENTRY: f64 = 31.0;
+
 /// What a standalone picture is higher by.
 const TITLE: f64 = 32.0;
 
 /// About how wide a text of 12 pixels is: no font is asked.
 pub fn text_width(text: &str) -> f64 {
-    6.6 * text.chars().count() as f64
+    6.3 * text.chars().count() as f64
 }

@@ -2,7 +2,7 @@
 
 use super::Tone;
 use super::axis::Axis;
-use super::svg::{Anchor, Svg, text_width};
+use super::svg::{Anchor, Svg, Swatch, text_width};
 
 /// Rows over one axis of time.
 #[derive(Clone, Debug)]
@@ -92,14 +92,18 @@ impl Timeline {
         }
         svg.segment("foot", (left, bottom), (right, bottom));
         svg.text("", (right, bottom + 33.0), Anchor::End, &self.axis.label);
-        for (tone, at, name) in self.rules.iter().filter(|(_, at, _)| at.is_finite()) {
+        for (number, (tone, at, name)) in
+            self.rules.iter().enumerate().filter(|(_, (_, at, _))| at.is_finite())
+        {
+            // The first names itself to its left, so that another close to it has room.
+            let (anchor, aside) = if number == 0 { (Anchor::End, 4.0) } else { (Anchor::Start, -4.0) };
             svg.segment(&format!("rule {}", tone.class()), (place(*at), ABOVE - 6.0), (place(*at), bottom));
-            svg.text(&format!("note {}", tone.class()), (place(*at), ABOVE - 10.0), Anchor::Middle, name);
+            svg.text(&format!("note {}", tone.class()), (place(*at) + aside, ABOVE - 10.0), anchor, name);
         }
         for (number, row) in self.rows.iter().enumerate() {
             row.draw(&mut svg, ABOVE + ROW * number as f64, &place);
         }
-        svg.legend((left, 16.0), &self.legend());
+        svg.legend((INSET, 16.0), &self.legend());
         svg
     }
 
@@ -112,11 +116,13 @@ impl Timeline {
     }
 
     /// Each name once, in the order of first use.
-    fn legend(&self) -> Vec<(Tone, &str)> {
-        let mut entries: Vec<(Tone, &str)> = Vec::new();
+    fn legend(&self) -> Vec<(Swatch, Tone, &str)> {
+        let mut entries: Vec<(Swatch, Tone, &str)> = Vec::new();
         for row in &self.rows {
-            let stretches = row.stretches.iter().map(|(tone, name, ..)| (*tone, name.as_str()));
-            for entry in stretches.chain(row.marks.iter().map(|(tone, name, _)| (*tone, name.as_str()))) {
+            let stretches =
+                row.stretches.iter().map(|(tone, name, ..)| (Swatch::Fill("stretch"), *tone, name.as_str()));
+            let marks = row.marks.iter().map(|(tone, name, _)| (Swatch::Tick, *tone, name.as_str()));
+            for entry in stretches.chain(marks) {
                 if !entries.contains(&entry) {
                     entries.push(entry);
                 }
@@ -163,8 +169,9 @@ mod tests {
         };
         let timeline = Timeline::new("frames", Axis::linear("ms")).row(row("one")).row(row("two"));
         let svg = timeline.rule(Tone::Gray, 0.0, "vblank").inline();
-        assert_eq!(svg.matches("stretch blue").count(), 2);
-        assert_eq!(svg.matches("tick green").count(), 2);
+        // Once a row, and once in the legend.
+        assert_eq!(svg.matches("stretch blue").count(), 3);
+        assert_eq!(svg.matches("tick green").count(), 3);
         assert_eq!(svg.matches(">flip</text>").count(), 1);
         assert!(svg.contains(">one</text>") && svg.contains(">two</text>") && svg.contains(">vblank</text>"));
     }
@@ -177,10 +184,8 @@ mod tests {
             f64::INFINITY,
         );
         let svg = Timeline::new("frames", Axis::linear("ms")).row(row.mark(Tone::Red, "wake", 1.0)).inline();
-        assert_eq!(
-            (svg.matches("<rect class=\"stretch").count(), svg.matches("class=\"tick").count()),
-            (0, 1)
-        );
+        // All three have an entry in the legend; only one is drawn.
+        assert_eq!((svg.matches("stretch blue").count(), svg.matches("tick red").count()), (1, 3));
         assert!(Timeline::new("none", Axis::linear("ms")).inline().contains("nothing was measured"));
     }
 }
