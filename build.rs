@@ -12,13 +12,22 @@ fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let module = parse(Path::new("shaders/composite.wgsl"));
     write(&module, ShaderStage::Vertex, "cover", &[], &out.join("cover.spv"));
-    for lens in 0..3 {
-        for mura in 0..2 {
-            let overrides = [("LENS", f64::from(lens)), ("MURA", f64::from(mura))];
-            let name = format!("composite_{lens}_{mura}.spv");
-            write(&module, ShaderStage::Fragment, "composite", &overrides, &out.join(name));
-        }
-    }
+    // By kind of lens, mura, and how many layers, as a Rust array of arrays.
+    let table = list(0..3, |lens| {
+        list(0..2, |mura| {
+            list(0..5, |layers| {
+                let overrides = [("LENS", lens), ("MURA", mura), ("LAYERS", layers)];
+                let name = format!("composite_{lens}_{mura}_{layers}.spv");
+                write(&module, ShaderStage::Fragment, "composite", &overrides, &out.join(&name));
+                format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\")).as_slice()")
+            })
+        })
+    });
+    std::fs::write(out.join("composite.rs"), table).expect("OUT_DIR can be written to");
+}
+
+fn list(numbers: std::ops::Range<u32>, item: impl Fn(u32) -> String) -> String {
+    format!("[{}]", numbers.map(item).collect::<Vec<_>>().join(", "))
 }
 
 fn parse(path: &Path) -> naga::Module {
@@ -29,12 +38,12 @@ fn parse(path: &Path) -> naga::Module {
     })
 }
 
-fn write(module: &naga::Module, stage: ShaderStage, entry: &str, overrides: &[(&str, f64)], out: &Path) {
+fn write(module: &naga::Module, stage: ShaderStage, entry: &str, overrides: &[(&str, u32)], out: &Path) {
     let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
         .validate(module)
         .unwrap_or_else(|error| panic!("{entry} is not valid: {error:?}"));
     let constants: HashMap<String, f64> =
-        overrides.iter().map(|&(name, value)| (name.to_string(), value)).collect();
+        overrides.iter().map(|&(name, value)| (name.to_string(), f64::from(value))).collect();
     let constants = constants.into_iter().collect();
     let (module, info) = process_overrides(module, &info, Some((stage, entry)), &constants)
         .unwrap_or_else(|error| panic!("cannot specialise {entry}: {error}"));

@@ -7,14 +7,17 @@ use std::sync::{Arc, OnceLock};
 
 use leasehold::compositor::eye_images::Samples;
 use leasehold::compositor::readback::{PanelPicture, Readback};
-use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose, reference};
+use leasehold::compositor::reference::{FlatLayer, Frame};
+use leasehold::compositor::{
+    Anchor, Compositor, EyeImages, Layer, LayerImage, Options, Pass, Pixels, Pose, Quad,
+};
 use leasehold::files::read_headset;
 use leasehold::headset::{Channel, Headset};
 use leasehold::kms::buffer::PixelFormat;
 use leasehold::vulkan::instance::validation_messages;
 use leasehold::vulkan::{Device, Image, Instance};
 
-const EXACT: Options = Options { lens: false, mura: false, dither: false };
+const EXACT: Options = Options { lens: false, mura: false, dither: false, layers: 0 };
 const CORRECTED: Options = Options { mura: true, ..EXACT };
 
 fn device() -> &'static Arc<Device> {
@@ -32,12 +35,23 @@ fn composite(
     options: Options,
     format: PixelFormat,
 ) -> PanelPicture {
+    composite_with(headset, eyes, options, format, |pass| pass.latch(Pose::AHEAD, Pose::AHEAD, 7))
+}
+
+/// The same, latched as wanted.
+fn composite_with(
+    headset: &Arc<Headset>,
+    eyes: [&Pixels; 2],
+    options: Options,
+    format: PixelFormat,
+    latch: impl FnOnce(&mut Pass),
+) -> PanelPicture {
     let (width, height) = (headset.panel.eye_width * 2, headset.panel.eye_height);
     let compositor = Compositor::new(device(), headset, width, height, format, options).unwrap();
     let images = Arc::new(EyeImages::upload(device(), eyes[0], eyes[1]).unwrap());
     let target = Arc::new(Image::target(device(), compositor.target_format(), width, height).unwrap());
     let mut pass = compositor.pass(&images, &target).unwrap();
-    pass.latch(Pose::AHEAD, Pose::AHEAD, 7);
+    latch(&mut pass);
     pass.run().unwrap();
     let picture = Readback::new(device(), &target, format).unwrap().picture().unwrap();
     assert_eq!(validation_messages(), 0, "the validation layer found mistakes");
@@ -121,41 +135,152 @@ fn black_is_one_code_all_over_the_panel() {
     }
 }
 
+/// Soft waves in all three channels.
+fn waves([width_px, height_px]: [u32; 2], seed: f64) -> Pixels {
+    let samples = (0..height_px).flat_map(|y| {
+        (0..width_px).flat_map(move |x| {
+            let wave = |period: f64| {
+                let phase = (f64::from(x) + 0.7 * f64::from(y) + seed) / period;
+                (32.0 + 90.0 * (1.0 + (phase * std::f64::consts::TAU).sin())) as u8
+            };
+            [wave(61.0), wave(83.0), wave(97.0), 255]
+        })
+    });
+    Pixels { width_px, height_px, samples: Samples::Eight(samples.collect()) }
+}
+
+/// Holds a picture to what the reference says of its frame: all but a few pixels within a code.
+fn is_the_reference(picture: &PanelPicture, frame: &Frame<'_>) {
+    let (mut checked, mut edge) = (0u32, 0u32);
+    each_pixel(picture, |eye, place, codes| {
+        // Every pixel of the small headset; of the large one, a grid that meets all columns and rows in the end.
+        if picture.width_px > 1000 && (place[0] + 7 * place[1]) % 13 != 0 {
+            return;
+        }
+        for channel in Channel::ALL {
+            let expected = frame.code(eye, channel, place);
+            let off = (f64::from(codes[channel.index()]) - expected.clamp(0.0, 255.0)).abs();
+            checked += 1;
+            // On the very edge of what is seen, single precision may decide otherwise.
+            edge += u32::from(off > 1.0);
+        }
+    });
+    assert!(edge <= checked / 20_000, "{edge} of {checked} are off by more than a code");
+}
+
+const UNDITHERED: Options = Options { lens: true, mura: true, dither: false, layers: 0 };
+
+/// Eye buffers as large as a lens asks for.
+fn eye_buffers(headset: &Headset) -> [Pixels; 2] {
+    let size_px = [headset.panel.eye_width, headset.panel.eye_height].map(|pixels| pixels * 7 / 5);
+    [waves(size_px, 0.0), waves(size_px, 31.0)]
+}
+
 #[test]
 fn the_pass_is_the_reference_within_a_code() {
     for headset in headsets() {
-        let [width, height] =
-            [headset.panel.eye_width, headset.panel.eye_height].map(|pixels| pixels * 7 / 5);
-        let waves = |seed: f64| {
-            let samples = (0..height).flat_map(|y| {
-                (0..width).flat_map(move |x| {
-                    let wave = |period: f64| {
-                        let phase = (f64::from(x) + 0.7 * f64::from(y) + seed) / period;
-                        (32.0 + 90.0 * (1.0 + (phase * std::f64::consts::TAU).sin())) as u8
-                    };
-                    [wave(61.0), wave(83.0), wave(97.0), 255]
-                })
-            });
-            Pixels { width_px: width, height_px: height, samples: Samples::Eight(samples.collect()) }
+        let [left, right] = &eye_buffers(&headset);
+        let picture = composite(&headset, [left, right], UNDITHERED, PixelFormat::Xrgb8888);
+        is_the_reference(&picture, &Frame::new(&headset, [left, right], UNDITHERED));
+    }
+}
+
+#[test]
+fn a_turned_head_a_fade_and_a_split_are_the_references_too() {
+    for headset in headsets() {
+        let [left, right] = &eye_buffers(&headset);
+        let frame = Frame {
+            rendered: Pose::from_degrees(3.0, -1.0, 2.0),
+            shown: Pose::from_degrees(-4.0, 2.5, -1.0),
+            fade: 0.25,
+            correct_from: f64::from(headset.panel.eye_width) / 2.0,
+            ..Frame::new(&headset, [left, right], UNDITHERED)
         };
-        let eyes = [waves(0.0), waves(31.0)];
-        let options = Options { dither: false, ..Options::default() };
-        let picture = composite(&headset, [&eyes[0], &eyes[1]], options, PixelFormat::Xrgb8888);
-        let (mut checked, mut edge) = (0u32, 0u32);
-        each_pixel(&picture, |eye, place, codes| {
-            // Every pixel of the small headset; of the large one, a grid that meets all columns and rows in the end.
-            if picture.width_px > 1000 && (place[0] + 7 * place[1]) % 13 != 0 {
-                return;
-            }
-            for channel in Channel::ALL {
-                let expected = reference::code(&headset, &eyes[eye], options, eye, channel, place);
-                let off = (f64::from(codes[channel.index()]) - expected.clamp(0.0, 255.0)).abs();
-                checked += 1;
-                // On the very edge of what is seen, single precision may decide otherwise.
-                edge += u32::from(off > 1.0);
-            }
+        let picture = composite_with(&headset, [left, right], UNDITHERED, PixelFormat::Xrgb8888, |pass| {
+            pass.set_fade(0.25);
+            pass.set_split(true);
+            pass.latch(frame.rendered, frame.shown, 7);
         });
-        assert!(edge <= checked / 20_000, "{edge} of {checked} are off by more than a code");
+        is_the_reference(&picture, &frame);
+    }
+}
+
+/// Four rectangles: one that the head carries along, one in the room, aslant, one nobody sees from behind, and one that
+/// is half there.
+fn quads() -> [(Quad, f64); 4] {
+    let turned = |yaw, pitch, roll| Pose::from_degrees(yaw, pitch, roll).orientation;
+    let ahead = Quad::ahead(1.0, [0.6, 0.4]);
+    [
+        (
+            Quad {
+                anchor: Anchor::World,
+                position_m: [-0.4, 0.2, -0.9],
+                orientation: turned(35.0, -10.0, 20.0),
+                ..ahead
+            },
+            1.0,
+        ),
+        (ahead, 1.0),
+        (Quad { position_m: [0.2, 0.3, -0.7], orientation: turned(160.0, 0.0, 0.0), ..ahead }, 1.0),
+        (Quad { position_m: [0.3, -0.2, -0.8], size_m: [0.5, 0.7], ..ahead }, 0.5),
+    ]
+}
+
+/// A soft picture with see-through parts.
+fn panel(seed: f64) -> Pixels {
+    let mut pixels = waves([93, 71], seed);
+    if let Samples::Eight(samples) = &mut pixels.samples {
+        for (index, pixel) in samples.chunks_exact_mut(4).enumerate() {
+            pixel[3] = (index % 93 * 255 / 92) as u8;
+        }
+    }
+    pixels
+}
+
+#[test]
+fn layers_lie_over_the_picture_where_geometry_puts_them() {
+    for headset in headsets() {
+        let [left, right] = &eye_buffers(&headset);
+        let options = Options { layers: 4, ..UNDITHERED };
+        let panels = [0.0, 13.0, 26.0, 39.0].map(panel);
+        for lens in [true, false] {
+            let options = Options { lens, ..options };
+            let frame = Frame {
+                shown: Pose::from_degrees(-4.0, 2.5, -1.0),
+                fade: 0.5,
+                layers: panels
+                    .iter()
+                    .zip(quads())
+                    .map(|(panel, (quad, o))| FlatLayer::new(panel, quad, o))
+                    .collect(),
+                ..Frame::new(&headset, [left, right], options)
+            };
+            let layers: Vec<_> = panels
+                .iter()
+                .zip(quads())
+                .map(|(panel, (quad, opacity))| {
+                    let image = Arc::new(LayerImage::upload(device(), panel).unwrap());
+                    Layer { image, quad, opacity }
+                })
+                .collect();
+            let picture = composite_with(&headset, [left, right], options, PixelFormat::Xrgb8888, |pass| {
+                pass.rehearse().unwrap();
+                pass.set_fade(0.5);
+                pass.set_layers(&layers).unwrap();
+                pass.latch(frame.rendered, frame.shown, 7);
+            });
+            is_the_reference(&picture, &frame);
+            // Taken away, they leave what was there without them.
+            let without = composite_with(&headset, [left, right], options, PixelFormat::Xrgb8888, |pass| {
+                pass.set_layers(&layers[..2]).unwrap();
+                pass.latch(frame.rendered, frame.shown, 7);
+                pass.run().unwrap();
+                pass.set_layers(&[]).unwrap();
+                pass.latch(frame.rendered, frame.shown, 7);
+            });
+            let plain = Frame { fade: 1.0, layers: Vec::new(), ..frame };
+            is_the_reference(&without, &plain);
+        }
     }
 }
 

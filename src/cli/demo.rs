@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use super::{Failure, output, signals, validation};
 use crate::compositor::Limit;
 use crate::compositor::scanout::Method;
-use crate::demo::{self, Scene, Settings, is_to_come};
+use crate::demo::{self, Scene, Settings};
 use crate::files;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
 use crate::report;
+use crate::session::Options;
+use crate::session::options::is_to_come;
 use crate::time::{Instant, Span};
 
 /// Show a scene on the headset, until --seconds, --frames or a signal ends it
@@ -71,19 +73,23 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         return Err(super::not_yet(&format!("demo --from {}", arguments.from)));
     }
     let from = arguments.from.parse().map_err(|error: String| Failure::usage(error))?;
-    let settings = Settings {
+    let options = Options {
         from,
         connector: arguments.connector.unwrap_or_else(Wanted::headset),
         mode: arguments.mode,
         headset: arguments.headset,
         scanout: arguments.scanout,
-        scene: arguments.scene,
         limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: signals::stop_flag()? },
         reacquire: arguments.reacquire,
+        validation: validation::wanted(),
+        ..Options::default()
+    };
+    let settings = Settings {
+        options,
+        scene: arguments.scene,
         app_burn: Span::from_ms(arguments.app_ms.into()),
         capture: arguments.capture.is_some(),
         trace: arguments.trace,
-        validation: validation::wanted(),
         process_start,
     };
     let outcome = demo::run(settings).map_err(|error| Failure::from(error).with_silent_headsets())?;

@@ -9,6 +9,7 @@ mod render;
 mod report;
 mod serve;
 mod signals;
+mod simulate;
 mod validation;
 mod vblank;
 
@@ -39,6 +40,7 @@ enum Verb {
     Headset(headset::Arguments),
     Render(render::Arguments),
     Report(report::Arguments),
+    Simulate(simulate::Arguments),
     Vblank(vblank::Arguments),
 }
 
@@ -54,6 +56,7 @@ pub fn run() -> u8 {
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Report(arguments) => report::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Vblank(arguments) => vblank::run(&arguments),
     };
     match result {

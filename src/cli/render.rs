@@ -82,8 +82,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let own = [headset.panel.eye_width * 2, headset.panel.eye_height];
     let [width_px, height_px] = arguments.mode.map_or(own, |mode| [mode.width_px, mode.height_px]);
     let format = if arguments.bits == 10 { PixelFormat::Xrgb2101010 } else { PixelFormat::Xrgb8888 };
-    let options =
-        Options { lens: !arguments.no_lens, mura: !arguments.no_mura, dither: !arguments.no_dither };
+    let options = Options {
+        lens: !arguments.no_lens,
+        mura: !arguments.no_mura,
+        dither: !arguments.no_dither,
+        ..Options::default()
+    };
     let instance = Arc::new(Instance::new(validation::wanted())?);
     let device = Device::open(&instance)?;
     let compositor = Compositor::new(&device, &headset, width_px, height_px, format, options)?;

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use super::eye_images::{EyeImages, texture};
+use super::eye_images::{EyeImages, Pixels, texture};
+use super::layer::{Layer, LayerImage, MAX_LAYERS, Quad};
 use super::mesh;
 use super::pose::Pose;
 use super::uniforms::{EyeUniforms, Quantisation};
-use crate::headset::{Headset, LensKind, MuraMap, Panel};
+use crate::headset::{Headset, LensKind, Mura, MuraMap, Panel};
 use crate::kms::buffer::PixelFormat;
 use crate::time::Span;
-use crate::vulkan::commands::Recording;
-use crate::vulkan::pipeline::{Bindings, Draw, Pipeline, Shaders};
+use crate::vulkan::pipeline::{Bindings, Draw, Pipeline, Resources, Shaders};
 use crate::vulkan::{Buffer, Commands, Device, Image, VulkanError};
 
-/// What the pass leaves out.
+/// What the pass leaves out, and what it can do beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Undo the lens. Without, each panel pixel shows the eye buffer at the same place.
@@ -24,11 +24,13 @@ pub struct Options {
     pub mura: bool,
     /// Hide the steps between codes.
     pub dither: bool,
+    /// How many layers can lie over the picture, at most [`MAX_LAYERS`]. While none does, they cost nothing.
+    pub layers: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lens: true, mura: true, dither: true }
+        Self { lens: true, mura: true, dither: true, layers: 0 }
     }
 }
 
@@ -49,13 +51,24 @@ pub struct Compositor {
 #[derive(Debug)]
 struct Tools {
     pipeline: Pipeline,
+    /// The same with layers, where there can be any.
+    layered: Option<Pipeline>,
     meshes: [(Buffer, u32); 2],
     maps: [Image; 2],
+    layers: usize,
+    /// In the place of a layer that is not there.
+    nothing: Arc<LayerImage>,
+    eye_px: [u32; 2],
+    /// What a pixel shows that no lens lets be seen.
+    black: [f32; 4],
 }
 
 impl Compositor {
     /// For a panel of `width_px` x `height_px` (both eyes) scanned out in `format`. Mura correction is off when the
     /// headset has no maps, or has them for another size.
+    ///
+    /// # Panics
+    /// When more than [`MAX_LAYERS`] layers are asked for.
     pub fn new(
         device: &Arc<Device>,
         headset: &Arc<Headset>,
@@ -65,11 +78,14 @@ impl Compositor {
         options: Options,
     ) -> Result<Self, VulkanError> {
         let eye_px = [width_px / 2, height_px];
-        let maps = headset.mura.as_ref().filter(|mura| {
+        let maps: Option<&Mura> = headset.mura.as_ref().filter(|mura| {
             options.mura && [&mura.left, &mura.right].iter().all(|map| [map.width, map.height] == eye_px)
         });
         let kind = if options.lens { headset.eyes[0].lens.kind } else { LensKind::Plain };
-        let pipeline = Pipeline::new(device, shaders(kind, maps.is_some()), vulkan_format(format))?;
+        assert!(options.layers <= MAX_LAYERS, "a pass shows {MAX_LAYERS} layers at most");
+        let pipeline = |layers: usize| {
+            Pipeline::new(device, shaders(kind, maps.is_some(), layers), vulkan_format(format))
+        };
         let mesh = |eye: usize| {
             let plain = crate::headset::Lens::plain(1.0);
             mesh_buffer(device, if options.lens { &headset.eyes[eye].lens } else { &plain })
@@ -87,9 +103,14 @@ impl Compositor {
             mura: maps.is_some(),
             dither: options.dither,
             tools: Arc::new(Tools {
-                pipeline,
+                pipeline: pipeline(0)?,
+                layered: (options.layers > 0).then(|| pipeline(options.layers)).transpose()?,
                 meshes: [mesh(0)?, mesh(1)?],
                 maps: [map(maps.map(|mura| &mura.left))?, map(maps.map(|mura| &mura.right))?],
+                layers: options.layers,
+                nothing: Arc::new(LayerImage::upload(device, &Pixels::flat(1, 1, 0))?),
+                eye_px,
+                black: black(maps, format),
             }),
         })
     }
@@ -128,44 +149,43 @@ impl Compositor {
         let mut eyes = Vec::with_capacity(2);
         for eye in 0..2 {
             let buffer = Buffer::new(&self.device, length, vk::BufferUsageFlags::UNIFORM_BUFFER)?;
-            let bindings =
-                Bindings::new(&self.tools.pipeline, &buffer, &images.eyes[eye], &self.tools.maps[eye])?;
+            let resources = self.tools.resources(eye, &buffer, images, &[]);
+            let bindings = Bindings::new(&self.tools.pipeline, &resources)?;
             let uniforms = EyeUniforms::new(&self.headset, eye, self.eye_px, quantisation);
             eyes.push(EyePass { uniforms, buffer, bindings });
         }
-        let mut commands = Commands::new(&self.device)?;
-        commands.record_timed(|recording| self.record(recording, &eyes, target))?;
-        Ok(Pass {
-            commands,
+        let mut pass = Pass {
+            commands: Commands::new(&self.device)?,
             eyes,
             headset: self.headset.clone(),
             images: images.clone(),
             through_lens: self.lens,
-            _tools: self.tools.clone(),
-            _target: target.clone(),
-        })
+            layers: Vec::with_capacity(MAX_LAYERS),
+            tools: self.tools.clone(),
+            target: target.clone(),
+        };
+        pass.record()?;
+        Ok(pass)
     }
+}
 
-    fn record(&self, recording: &mut Recording<'_>, eyes: &[EyePass], target: &Image) {
-        let [width, height] = self.eye_px;
-        let draws: [Draw<'_>; 2] = std::array::from_fn(|eye| Draw {
-            pipeline: &self.tools.pipeline,
-            bindings: &eyes[eye].bindings,
-            vertices: &self.tools.meshes[eye].0,
-            vertex_count: self.tools.meshes[eye].1,
-            area_px: [eye as u32 * width, 0, width, height],
-        });
-        recording.transition(target, vk::ImageLayout::UNDEFINED, vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL);
-        recording.draw(target, self.black(), &draws);
-        recording.transition(target, vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL, vk::ImageLayout::GENERAL);
-    }
-
-    /// What a pixel shows that no lens lets be seen: the panel's black.
-    fn black(&self) -> [f32; 4] {
-        let code = self.headset.mura.as_ref().filter(|_| self.mura).map_or(0.0, |mura| mura.black_code);
-        let top = f64::from((1u32 << self.format.bits()) - 1);
-        let value = ((code / 255.0 * top).round() / top) as f32;
-        [value, value, value, 1.0]
+impl Tools {
+    fn resources<'a>(
+        &'a self,
+        eye: usize,
+        uniforms: &'a Buffer,
+        images: &'a EyeImages,
+        layers: &'a [Layer],
+    ) -> Resources<'a> {
+        Resources {
+            uniforms,
+            picture: &images.eyes[eye],
+            map: &self.maps[eye],
+            layers: std::array::from_fn(|index| match layers.get(index) {
+                Some(layer) => &layer.image.image,
+                None => &self.nothing.image,
+            }),
+        }
     }
 }
 
@@ -177,9 +197,9 @@ pub struct Pass {
     headset: Arc<Headset>,
     images: Arc<EyeImages>,
     through_lens: bool,
-    // Only kept alive: the recording refers to them.
-    _tools: Arc<Tools>,
-    _target: Arc<Image>,
+    layers: Vec<Layer>,
+    tools: Arc<Tools>,
+    target: Arc<Image>,
 }
 
 #[derive(Debug)]
@@ -190,15 +210,72 @@ struct EyePass {
 }
 
 impl Pass {
+    /// Scales the light of the eye images from the next latch on: 1 as they are, 0 black. Layers keep theirs.
+    pub fn set_fade(&mut self, fade: f64) {
+        for eye in &mut self.eyes {
+            eye.uniforms.fade(fade.max(0.0));
+        }
+    }
+
+    /// Leaves the left half of each eye without mura correction from the next latch on, so that both can be seen side by
+    /// side.
+    pub fn set_split(&mut self, split: bool) {
+        let column = if split { f64::from(self.tools.eye_px[0]) / 2.0 } else { 0.0 };
+        for eye in &mut self.eyes {
+            eye.uniforms.correct_from(column);
+        }
+    }
+
+    /// Lays these over the picture from the next latch on, the first lowest, and no others. Cheap while the images stay
+    /// the same; otherwise the pass is recorded anew. Allocates nothing.
+    ///
+    /// # Panics
+    /// When there are more than the compositor's [`Options::layers`].
+    pub fn set_layers(&mut self, layers: &[Layer]) -> Result<(), VulkanError> {
+        let most = self.tools.layers;
+        assert!(layers.len() <= most, "{} layers on a compositor made for {most}", layers.len());
+        let same = self.layers.len() == layers.len()
+            && self.layers.iter().zip(layers).all(|(old, new)| Arc::ptr_eq(&old.image, &new.image));
+        self.layers.clear();
+        self.layers.extend_from_slice(layers);
+        if same {
+            return Ok(());
+        }
+        for (index, eye) in self.eyes.iter_mut().enumerate() {
+            eye.bindings.bind(&self.tools.resources(index, &eye.buffer, &self.images, &self.layers));
+        }
+        self.record()
+    }
+
     /// Says from which pose the images were rendered, from which they will be seen, and the how manieth frame it is.
     /// Cheap: to be called as late as can be.
     pub fn latch(&mut self, rendered: Pose, shown: Pose, frame: u64) {
         let size_px = self.images.size_px();
         for (eye, pass) in self.eyes.iter_mut().enumerate() {
-            pass.uniforms.turn(&self.headset.eyes[eye], self.through_lens, size_px, rendered, shown);
+            let eye = &self.headset.eyes[eye];
+            pass.uniforms.turn(eye, self.through_lens, size_px, rendered, shown);
+            if !self.layers.is_empty() {
+                pass.uniforms.lay_over(eye, self.through_lens, &self.layers, shown);
+            }
             pass.uniforms.number(frame);
             pass.buffer.bytes_mut().copy_from_slice(bytemuck::bytes_of(&pass.uniforms));
         }
+    }
+
+    /// Runs it once in each way in which it can run, so that no shader is compiled and no page touched for the first
+    /// time when it counts.
+    pub fn rehearse(&mut self) -> Result<(), VulkanError> {
+        self.set_layers(&[])?;
+        self.latch(Pose::AHEAD, Pose::AHEAD, 0);
+        self.run()?;
+        if self.tools.layers > 0 {
+            let (image, quad) = (self.tools.nothing.clone(), Quad::ahead(1.0, [1.0, 1.0]));
+            self.set_layers(&[Layer { image, quad, opacity: 0.0 }])?;
+            self.latch(Pose::AHEAD, Pose::AHEAD, 0);
+            self.run()?;
+            self.set_layers(&[])?;
+        }
+        Ok(())
     }
 
     /// Runs it, and waits until the target is done.
@@ -210,6 +287,38 @@ impl Pass {
     pub fn gpu_ticks(&self) -> Option<[u64; 2]> {
         self.commands.ticks()
     }
+
+    fn record(&mut self) -> Result<(), VulkanError> {
+        let Self { commands, eyes, images, tools, target, layers, .. } = self;
+        let pipeline = match &tools.layered {
+            Some(layered) if !layers.is_empty() => layered,
+            _ => &tools.pipeline,
+        };
+        let [width, height] = tools.eye_px;
+        let draws: [Draw<'_>; 2] = std::array::from_fn(|eye| Draw {
+            pipeline,
+            bindings: &eyes[eye].bindings,
+            vertices: &tools.meshes[eye].0,
+            vertex_count: tools.meshes[eye].1,
+            area_px: [eye as u32 * width, 0, width, height],
+        });
+        let (drawn, shown) = (vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL, vk::ImageLayout::GENERAL);
+        commands.record_timed(|recording| {
+            images.acquire(recording);
+            recording.transition(target, vk::ImageLayout::UNDEFINED, drawn);
+            recording.draw(target, tools.black, &draws);
+            recording.transition(target, drawn, shown);
+            images.release(recording);
+        })
+    }
+}
+
+/// The panel's black: its clamp where the maps are used.
+fn black(maps: Option<&Mura>, format: PixelFormat) -> [f32; 4] {
+    let code = maps.map_or(0.0, |mura| mura.black_code);
+    let top = f64::from((1u32 << format.bits()) - 1);
+    let value = ((code / 255.0 * top).round() / top) as f32;
+    [value, value, value, 1.0]
 }
 
 /// Only a hung device gets there.
@@ -231,25 +340,21 @@ fn mesh_buffer(device: &Arc<Device>, lens: &crate::headset::Lens) -> Result<(Buf
     Ok((buffer, corners.len() as u32))
 }
 
-/// The shaders for a kind of lens, with or without mura.
-fn shaders(kind: LensKind, mura: bool) -> Shaders {
-    macro_rules! fragment {
-        ($lens:literal, $mura:literal) => {
-            include_bytes!(concat!(env!("OUT_DIR"), "/composite_", $lens, "_", $mura, ".spv")).as_slice()
-        };
-    }
-    let fragment = match (kind, mura) {
-        (LensKind::Plain, false) => fragment!(0, 0),
-        (LensKind::Plain, true) => fragment!(0, 1),
-        (LensKind::Poly3, false) => fragment!(1, 0),
-        (LensKind::Poly3, true) => fragment!(1, 1),
-        (LensKind::Dpoly3 | LensKind::Dpoly3Scaled, false) => fragment!(2, 0),
-        (LensKind::Dpoly3 | LensKind::Dpoly3Scaled, true) => fragment!(2, 1),
+/// By kind of lens, with or without mura, with how many layers: written by `build.rs`.
+const FRAGMENT_SHADERS: [[[&[u8]; MAX_LAYERS + 1]; 2]; 3] =
+    include!(concat!(env!("OUT_DIR"), "/composite.rs"));
+
+/// The shaders for a kind of lens, with or without mura, for up to so many layers.
+fn shaders(kind: LensKind, mura: bool, layers: usize) -> Shaders {
+    let lens = match kind {
+        LensKind::Plain => 0,
+        LensKind::Poly3 => 1,
+        LensKind::Dpoly3 | LensKind::Dpoly3Scaled => 2,
     };
     Shaders {
         vertex: include_bytes!(concat!(env!("OUT_DIR"), "/cover.spv")),
         vertex_entry: c"cover",
-        fragment,
+        fragment: FRAGMENT_SHADERS[lens][usize::from(mura)][layers],
         fragment_entry: c"composite",
     }
 }

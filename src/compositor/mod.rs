@@ -1,19 +1,23 @@
 //! Shows frames on a headset: one Vulkan pass a vblank.
 
+pub mod calm;
 pub mod composite;
 pub mod eye_images;
 pub mod frames;
 pub mod history;
+pub mod layer;
 pub mod mesh;
 pub mod pose;
+pub mod presence;
 pub mod readback;
 pub mod reference;
 pub mod scanout;
 mod uniforms;
 pub mod vblank_loop;
 
-pub use composite::{Compositor, Options};
+pub use composite::{Compositor, Options, Pass};
 pub use eye_images::{EyeImages, Pixels};
 pub use history::History;
+pub use layer::{Anchor, Layer, LayerImage, Quad};
 pub use pose::Pose;
-pub use vblank_loop::{Ended, Limit, LoopPicture, PoseSource, Run, VblankLoop};
+pub use vblank_loop::{Ahead, Ended, Limit, LoopPicture, PoseSource, Run, VblankLoop};

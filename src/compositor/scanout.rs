@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::display::DisplayError;
 use crate::kms::Card;
 use crate::kms::buffer::{DumbBuffer, Framebuffer, GbmBuffer, PixelFormat};
-use crate::vulkan::image::External;
+use crate::vulkan::image::{DmaBuf, External};
 use crate::vulkan::{Device, Image, VulkanError};
 
 use super::composite::vulkan_format;
@@ -138,7 +138,7 @@ impl Maker<'_> {
         }
         let buffer = GbmBuffer::new(self.card, self.width_px, self.height_px, self.format)?;
         let framebuffer = buffer.framebuffer()?;
-        let external = External::DmaBuf { fd: buffer.dma_buf()?, pitch_bytes: buffer.pitch_bytes() };
+        let external = External::DmaBuf(DmaBuf::linear(buffer.dma_buf()?, buffer.pitch_bytes()));
         Ok(Picture {
             framebuffer: Arc::new(framebuffer),
             target: self.target_in(external, Box::new(buffer))?,

@@ -67,6 +67,7 @@ impl LeasedDisplay {
             nominal_hz: mode.hz(),
             period: mode.period(),
             active_scanout: mode.active_scanout(),
+            blanking: blanking(&card, &mode),
             clock: Clock::CrtcSequence,
             leased_objects: pipeline.objects().iter().map(|object| object.raw()).collect(),
         };
@@ -190,6 +191,19 @@ impl LeasedDisplay {
             Some(_) => Found::InAnotherMode,
             None => Found::SwitchedOff,
         })
+    }
+}
+
+/// How long before a vblank's stamp a commit has to be carried out.
+///
+/// The kernel stamps a vblank with the time of its first pixel (`drm_crtc_vblank_helper_get_vblank_timestamp_internal`,
+/// drm_vblank.c), and hardware takes a new picture once the last visible line has gone out, a blanking earlier. Drivers
+/// without such hardware flip and stamp by one timer.
+fn blanking(card: &Card, mode: &Mode) -> Span {
+    const BY_A_TIMER: [&str; 2] = ["vkms", "virtio_gpu"];
+    match card.driver() {
+        Ok(driver) if BY_A_TIMER.contains(&driver.as_str()) => Span::ZERO,
+        _ => mode.period() - mode.active_scanout(),
     }
 }
 

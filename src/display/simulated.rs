@@ -26,6 +26,7 @@ impl SimulatedDisplay {
             nominal_hz: hz,
             period,
             active_scanout: period * 9 / 10,
+            blanking: Span::ZERO,
             clock: Clock::Timer,
             leased_objects: Vec::new(),
         };

@@ -127,6 +127,12 @@ impl Lens {
     ///
     /// Green alone decides the cutoff, or the edge of the picture would have a coloured rim.
     pub fn eye_uv(&self, channel: Channel, panel_uv: [f64; 2]) -> Option<[f64; 2]> {
+        self.look(channel, panel_uv).filter(|uv| uv.iter().all(|part| (0.0..=1.0).contains(part)))
+    }
+
+    /// As [`eye_uv`](Self::eye_uv), and beyond the edges of the eye's image too, where a turned head may find something
+    /// to look at.
+    pub fn look(&self, channel: Channel, panel_uv: [f64; 2]) -> Option<[f64; 2]> {
         let (_, green_r2) = self.offset_from_center(Channel::Green, panel_uv);
         if self.cutoff_r2.is_some_and(|cutoff| green_r2 > cutoff) {
             return None;
@@ -135,11 +141,10 @@ impl Lens {
         let ChannelLens { center, coeffs } = self.channel(channel);
         let factor = self.kind.factor(*coeffs, r2)?;
         let scale = 0.5 / (1.0 + self.grow);
-        let uv = [
+        Some([
             0.5 + (x * factor + center[0]) * scale,
             0.5 + (y * factor + center[1]) * scale * self.aspect_x_over_y,
-        ];
-        uv.iter().all(|part| (0.0..=1.0).contains(part)).then_some(uv)
+        ])
     }
 
     /// A panel place from the lens's centre, in units of half the panel's width, and its distance squared.

@@ -13,7 +13,7 @@ use super::trace::{GpuClock, Trace};
 use crate::compositor::history::Event;
 use crate::files::{self, FileError};
 use crate::pacing::Record;
-use crate::pacing::ring::{RecordReader, RecordWriter, ring};
+use crate::pacing::ring::RecordReader;
 use crate::time::Span;
 use crate::vulkan::Device;
 
@@ -25,16 +25,13 @@ pub struct Recording {
     numbers: Arc<Mutex<Numbers>>,
 }
 
-/// 45 seconds at 90 Hz: longer than any machine is too busy for a thread without priority.
-const ROOM: usize = 4096;
 /// How often the ring is emptied: often enough for numbers that somebody looks at.
 const NAP: Span = Span::from_ms(100);
 
 impl Recording {
-    /// Starts one, and hands back what the loop's recorder is to hand its records to. What the GPU's counter says is asked
-    /// of `device`. With `trace`, every record goes into that file as well, in Chrome's format.
-    pub fn start(device: Arc<Device>, trace: Option<PathBuf>) -> io::Result<(RecordWriter, Self)> {
-        let (writer, records) = ring(ROOM);
+    /// Starts to read `records`. What the GPU's counter says is asked of `device`. With `trace`, every record goes into that
+    /// file as well, in Chrome's format.
+    pub fn start(records: RecordReader, device: Arc<Device>, trace: Option<PathBuf>) -> io::Result<Self> {
         let (stop, stopped) = channel();
         let numbers = Arc::new(Mutex::new(Numbers::default()));
         let mut reading = Reading {
@@ -59,7 +56,7 @@ impl Recording {
             reading.summary.lost = reading.records.lost();
             (reading.summary, traced)
         })?;
-        Ok((writer, Self { thread, stop, numbers }))
+        Ok(Self { thread, stop, numbers })
     }
 
     /// The numbers of the last second, for whoever wants to show them.

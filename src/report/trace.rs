@@ -142,7 +142,9 @@ impl<'a> Trace<'a> {
         // Where the app's frame is not a new one, its way begins here.
         self.arrow(Track::Loop, if is_new { "t" } else { "s" }, number, wake)?;
         self.inside(Track::Loop, "latch and composite", frame.latch, frame.drawn)?;
-        self.inside(Track::Loop, "hand over", frame.drawn, frame.submit)?;
+        self.inside(Track::Loop, "make ready for scanout", frame.drawn, frame.ready)?;
+        self.inside(Track::Loop, "wait for the flip before", frame.ready, frame.commit)?;
+        self.inside(Track::Loop, "commit", frame.commit, frame.submit)?;
         let [began, ended] = gpu.unwrap_or_else(|| self.as_the_loop_saw_it(frame));
         let begin = self.slice(Track::Gpu, &name, began, ended, json!({}))?;
         self.arrow(Track::Gpu, "t", number, begin)?;

@@ -17,7 +17,7 @@ pub struct Shaders {
     pub vertex: &'static [u8],
     /// Its entry point.
     pub vertex_entry: &'static std::ffi::CStr,
-    /// The fragment shader. In group 0: a uniform buffer, a sampled image, its sampler, and another image.
+    /// The fragment shader. What it reads in group 0: see [`Resources`].
     pub fragment: &'static [u8],
     /// Its entry point.
     pub fragment_entry: &'static std::ffi::CStr,
@@ -29,15 +29,38 @@ pub struct Pipeline {
     raw: vk::Pipeline,
     layout: vk::PipelineLayout,
     set_layout: vk::DescriptorSetLayout,
-    sampler: vk::Sampler,
+    clamped: vk::Sampler,
+    bordered: vk::Sampler,
 }
 
-const BINDINGS: [(u32, vk::DescriptorType); 4] = [
-    (0, vk::DescriptorType::UNIFORM_BUFFER),
-    (1, vk::DescriptorType::SAMPLED_IMAGE),
-    (2, vk::DescriptorType::SAMPLER),
-    (3, vk::DescriptorType::SAMPLED_IMAGE),
+/// What is bound where, by number.
+const BINDINGS: [vk::DescriptorType; 9] = [
+    vk::DescriptorType::UNIFORM_BUFFER,
+    vk::DescriptorType::SAMPLED_IMAGE,
+    vk::DescriptorType::SAMPLER,
+    vk::DescriptorType::SAMPLED_IMAGE,
+    vk::DescriptorType::SAMPLED_IMAGE,
+    vk::DescriptorType::SAMPLED_IMAGE,
+    vk::DescriptorType::SAMPLED_IMAGE,
+    vk::DescriptorType::SAMPLED_IMAGE,
+    vk::DescriptorType::SAMPLER,
 ];
+
+/// How many images lie over the picture.
+pub const LAYERS: usize = 4;
+
+/// What one draw reads. A shader leaves alone what it has no use for.
+#[derive(Clone, Copy, Debug)]
+pub struct Resources<'a> {
+    /// Binding 0: numbers.
+    pub uniforms: &'a Buffer,
+    /// Binding 1: the picture; binding 2 is a sampler whose edge goes on beyond the edge.
+    pub picture: &'a Image,
+    /// Binding 3: a map of the panel.
+    pub map: &'a Image,
+    /// Bindings 4 to 7; binding 8 is a sampler with nothing beyond the edge.
+    pub layers: [&'a Image; LAYERS],
+}
 
 impl Pipeline {
     /// Builds a pipeline that draws on targets of `format`.
@@ -47,7 +70,8 @@ impl Pipeline {
             raw: vk::Pipeline::null(),
             layout: vk::PipelineLayout::null(),
             set_layout: vk::DescriptorSetLayout::null(),
-            sampler: vk::Sampler::null(),
+            clamped: vk::Sampler::null(),
+            bordered: vk::Sampler::null(),
         };
         pipeline.create_layout()?;
         let vertex = ShaderModule::new(device, shaders.vertex)?;
@@ -64,19 +88,25 @@ impl Pipeline {
     }
 
     fn create_layout(&mut self) -> Result<(), VulkanError> {
-        let bindings = BINDINGS.map(|(binding, kind)| {
-            vk::DescriptorSetLayoutBinding::default()
-                .binding(binding)
+        let mut bindings = [vk::DescriptorSetLayoutBinding::default(); BINDINGS.len()];
+        for (number, (binding, kind)) in (0..).zip(bindings.iter_mut().zip(BINDINGS)) {
+            *binding = binding
+                .binding(number)
                 .descriptor_type(kind)
                 .descriptor_count(1)
-                .stage_flags(vk::ShaderStageFlags::FRAGMENT)
-        });
+                .stage_flags(vk::ShaderStageFlags::FRAGMENT);
+        }
         let set = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
-        let sampler = vk::SamplerCreateInfo::default()
-            .mag_filter(vk::Filter::LINEAR)
-            .min_filter(vk::Filter::LINEAR)
-            .address_mode_u(vk::SamplerAddressMode::CLAMP_TO_EDGE)
-            .address_mode_v(vk::SamplerAddressMode::CLAMP_TO_EDGE);
+        let sampler = |beyond| {
+            vk::SamplerCreateInfo::default()
+                .mag_filter(vk::Filter::LINEAR)
+                .min_filter(vk::Filter::LINEAR)
+                .address_mode_u(beyond)
+                .address_mode_v(beyond)
+                .border_color(vk::BorderColor::FLOAT_TRANSPARENT_BLACK)
+        };
+        let clamped = sampler(vk::SamplerAddressMode::CLAMP_TO_EDGE);
+        let bordered = sampler(vk::SamplerAddressMode::CLAMP_TO_BORDER);
         // SAFETY: descriptions are complete; what is created is owned by `self` at once.
         unsafe {
             let raw = &self.device.raw;
@@ -85,7 +115,8 @@ impl Pipeline {
             let sets = [self.set_layout];
             let layout = vk::PipelineLayoutCreateInfo::default().set_layouts(&sets);
             self.layout = raw.create_pipeline_layout(&layout, None).during("lay out a pipeline")?;
-            self.sampler = raw.create_sampler(&sampler, None).during("create a sampler")?;
+            self.clamped = raw.create_sampler(&clamped, None).during("create a sampler")?;
+            self.bordered = raw.create_sampler(&bordered, None).during("create a sampler")?;
         }
         Ok(())
     }
@@ -146,7 +177,8 @@ impl Drop for Pipeline {
         unsafe {
             self.device.raw.destroy_pipeline(self.raw, None);
             self.device.raw.destroy_pipeline_layout(self.layout, None);
-            self.device.raw.destroy_sampler(self.sampler, None);
+            self.device.raw.destroy_sampler(self.clamped, None);
+            self.device.raw.destroy_sampler(self.bordered, None);
             self.device.raw.destroy_descriptor_set_layout(self.set_layout, None);
         }
     }
@@ -181,59 +213,72 @@ impl Drop for ShaderModule<'_> {
     }
 }
 
-/// The resources that one draw reads.
+/// The resources that one draw reads, bound.
 pub struct Bindings {
     device: Arc<Device>,
     pool: vk::DescriptorPool,
     raw: vk::DescriptorSet,
+    samplers: [vk::Sampler; 2],
 }
 
 impl Bindings {
-    /// Binds resources for a pipeline. The images are in `SHADER_READ_ONLY_OPTIMAL` whenever a draw reads them; all
-    /// outlive the draws that use them.
-    pub fn new(
-        pipeline: &Pipeline,
-        uniforms: &Buffer,
-        picture: &Image,
-        map: &Image,
-    ) -> Result<Self, VulkanError> {
+    /// Binds resources for a pipeline, or any other. The images are in `SHADER_READ_ONLY_OPTIMAL` whenever a draw reads
+    /// them; they and the pipeline outlive the draws that use them.
+    pub fn new(pipeline: &Pipeline, resources: &Resources<'_>) -> Result<Self, VulkanError> {
         let device = &pipeline.device;
-        let sizes = BINDINGS.map(|(_, ty)| vk::DescriptorPoolSize { ty, descriptor_count: 1 });
+        let sizes = BINDINGS.map(|ty| vk::DescriptorPoolSize { ty, descriptor_count: 1 });
         let info = vk::DescriptorPoolCreateInfo::default().max_sets(1).pool_sizes(&sizes);
         // SAFETY: the description is complete.
         let pool =
             unsafe { device.raw.create_descriptor_pool(&info, None) }.during("create a descriptor pool")?;
-        let mut bindings = Self { device: device.clone(), pool, raw: vk::DescriptorSet::null() };
+        let mut bindings = Self {
+            device: device.clone(),
+            pool,
+            raw: vk::DescriptorSet::null(),
+            samplers: [pipeline.clamped, pipeline.bordered],
+        };
         let layouts = [pipeline.set_layout];
         let info = vk::DescriptorSetAllocateInfo::default().descriptor_pool(pool).set_layouts(&layouts);
         // SAFETY: the pool has room for just this set.
         bindings.raw =
             unsafe { device.raw.allocate_descriptor_sets(&info) }.during("allocate a descriptor set")?[0];
-        let buffer = [vk::DescriptorBufferInfo { buffer: uniforms.raw, offset: 0, range: vk::WHOLE_SIZE }];
-        let image = |image: &Image| {
-            [vk::DescriptorImageInfo {
-                image_view: image.view,
-                image_layout: vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL,
-                sampler: vk::Sampler::null(),
-            }]
-        };
-        let (picture, map) = (image(picture), image(map));
-        let sampler = [vk::DescriptorImageInfo { sampler: pipeline.sampler, ..Default::default() }];
-        let write = |binding: usize| {
-            vk::WriteDescriptorSet::default()
-                .dst_set(bindings.raw)
-                .dst_binding(BINDINGS[binding].0)
-                .descriptor_type(BINDINGS[binding].1)
-        };
-        let writes = [
-            write(0).buffer_info(&buffer),
-            write(1).image_info(&picture),
-            write(2).image_info(&sampler),
-            write(3).image_info(&map),
-        ];
-        // SAFETY: the set is new and in no use; what it refers to outlives it by the rule above.
-        unsafe { device.raw.update_descriptor_sets(&writes, &[]) };
+        bindings.bind(resources);
         Ok(bindings)
+    }
+
+    /// Binds other resources. What was recorded with those before has to be recorded anew.
+    pub fn bind(&mut self, resources: &Resources<'_>) {
+        let buffer =
+            [vk::DescriptorBufferInfo { buffer: resources.uniforms.raw, offset: 0, range: vk::WHOLE_SIZE }];
+        let image = |image: &Image| vk::DescriptorImageInfo {
+            image_view: image.view,
+            image_layout: vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL,
+            sampler: vk::Sampler::null(),
+        };
+        let sampler = |sampler| vk::DescriptorImageInfo { sampler, ..Default::default() };
+        let [clamped, bordered] = self.samplers;
+        let [layer_0, layer_1, layer_2, layer_3] = resources.layers;
+        let images = [
+            image(resources.picture),
+            sampler(clamped),
+            image(resources.map),
+            image(layer_0),
+            image(layer_1),
+            image(layer_2),
+            image(layer_3),
+            sampler(bordered),
+        ];
+        let mut writes = [vk::WriteDescriptorSet::default(); BINDINGS.len()];
+        for (number, (write, kind)) in (0..).zip(writes.iter_mut().zip(BINDINGS)) {
+            *write = write.dst_set(self.raw).dst_binding(number).descriptor_type(kind);
+            *write = match number {
+                0 => write.buffer_info(&buffer),
+                _ => write.image_info(std::slice::from_ref(&images[number as usize - 1])),
+            };
+        }
+        // SAFETY: draws that read the set have been waited for (module rule); what it refers to outlives it by the
+        // rule above.
+        unsafe { self.device.raw.update_descriptor_sets(&writes, &[]) };
     }
 }
 

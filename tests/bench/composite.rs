@@ -18,10 +18,10 @@ use leasehold::vulkan::{Device, Image, Instance};
 const ROUNDS: u64 = 40;
 
 const VARIANTS: [(&str, Options); 4] = [
-    ("all of it", Options { lens: true, mura: true, dither: true }),
-    ("without mura", Options { lens: true, mura: false, dither: true }),
-    ("without lens", Options { lens: false, mura: true, dither: true }),
-    ("without either", Options { lens: false, mura: false, dither: true }),
+    ("all of it", Options { lens: true, mura: true, dither: true, layers: 0 }),
+    ("without mura", Options { lens: true, mura: false, dither: true, layers: 0 }),
+    ("without lens", Options { lens: false, mura: true, dither: true, layers: 0 }),
+    ("without either", Options { lens: false, mura: false, dither: true, layers: 0 }),
 ];
 
 fn main() {

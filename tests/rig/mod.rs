@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses another part")]
 
 pub mod desktop;
+pub mod mesa;
 pub mod qemu;
 pub mod supervisor;
 
