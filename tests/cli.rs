@@ -217,7 +217,6 @@ fn the_help_lists_what_there_is_and_nothing_that_is_to_come() {
     for verb in [
         &["demo", "--from", "window"][..],
         &["demo", "--mirror"],
-        &["demo", "--trace", "t.json"],
         &["headset", "fetch", "--out", "somewhere"],
         &["headset", "simulate"],
         &["headset", "calibrate"],

@@ -9,6 +9,7 @@ use crate::demo::{self, Scene, Settings};
 use crate::files;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
+use crate::report;
 use crate::session::Options;
 use crate::time::{Instant, Span};
 
@@ -56,7 +57,8 @@ pub struct Arguments {
     /// Print the report instead of a summary
     #[arg(long)]
     json: bool,
-    #[arg(long, value_name = "FILE.json", hide = true)]
+    /// Write what happened when, frame by frame, here: a trace for Perfetto (ui.perfetto.dev) or chrome://tracing
+    #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
     /// Show what the headset shows in a window on the desktop too
     #[arg(long)]
@@ -65,9 +67,6 @@ pub struct Arguments {
 
 /// Runs the demo.
 pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> {
-    if arguments.trace.is_some() {
-        return Err(super::not_yet("demo --trace"));
-    }
     let from = arguments.from.parse().map_err(|error: String| Failure::usage(error))?;
     let options = Options {
         from,
@@ -87,16 +86,18 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         bare_terminal: ["WAYLAND_DISPLAY", "DISPLAY"].iter().all(|name| std::env::var_os(name).is_none()),
         app_burn: Span::from_ms(arguments.app_ms.into()),
         capture: arguments.capture.is_some(),
+        trace: arguments.trace,
         process_start,
     };
     let outcome = demo::run(settings).map_err(|error| Failure::from(error).with_silent_headsets())?;
     if let (Some(path), Some(picture)) = (&arguments.capture, &outcome.picture) {
         files::write_panel(path, picture)?;
     }
-    let json = serde_json::to_string_pretty(&outcome.report).expect("a report is plain data");
+    let json = report::json::tidy(&outcome.report);
     if let Some(path) = &arguments.report {
         files::write(path, |file| writeln!(file, "{json}"))?;
     }
+    outcome.traced?;
     output::line(if arguments.json { json } else { outcome.report.summary() })?;
     validation::check()?;
     outcome.error.map_or(Ok(()), |error| Err(error.into()))

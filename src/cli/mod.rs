@@ -6,6 +6,7 @@ mod failure;
 mod headset;
 mod output;
 mod render;
+mod report;
 mod serve;
 mod signals;
 mod simulate;
@@ -38,6 +39,7 @@ enum Verb {
     Doctor(doctor::Arguments),
     Headset(headset::Arguments),
     Render(render::Arguments),
+    Report(report::Arguments),
     Simulate(simulate::Arguments),
     Vblank(vblank::Arguments),
 }
@@ -52,6 +54,7 @@ pub fn run() -> u8 {
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Headset(arguments) => headset::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
+        Verb::Report(arguments) => report::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
         Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Vblank(arguments) => vblank::run(&arguments),

@@ -12,11 +12,11 @@ use super::layer::{Layer, LayerImage, Quad, premultiplied};
 use crate::vulkan::{Buffer, Commands, Device, VulkanError};
 
 /// How large the board is, in pixels.
-pub const BOARD_PX: [u32; 2] = [256, 96];
+pub const BOARD_PX: [u32; 2] = [336, 112];
 
 /// Below the middle of what is seen, a metre and a half away, facing the head.
 fn place() -> Quad {
-    Quad { position_m: [0.0, -0.3, -1.5], ..Quad::ahead(1.5, [0.8, 0.3]) }
+    Quad { position_m: [0.0, -0.3, -1.5], ..Quad::ahead(1.5, [0.9, 0.3]) }
 }
 
 /// The wearer's switches, and what is written on the board. For everyone who has a hand in it; nobody waits.

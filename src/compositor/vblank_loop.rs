@@ -327,6 +327,9 @@ impl VblankLoop {
             false => News::None,
         };
         frame.rewarped = !fresh;
+        if let Some(app) = app {
+            (frame.app_began, frame.app_submit) = (app.began, app.submitted);
+        }
         let period = self.display.description().period;
         match (self.presence.observe(frame.wake, period, news), app) {
             (Shown::Nothing, _) | (Shown::App(_), None) => None,
@@ -367,6 +370,7 @@ impl VblankLoop {
         pass.latch(rendered, shown, frame.number);
         pass.run()?;
         frame.drawn = Instant::now();
+        frame.gpu_ticks = pass.gpu_ticks().unwrap_or_default();
         if let Some(scanout) = &mut picture.scanout {
             scanout.finish()?;
         }

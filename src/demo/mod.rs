@@ -4,8 +4,10 @@ pub mod app;
 pub mod controls;
 pub mod input;
 pub mod scene;
+mod statistics;
 pub mod steering;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::compositor::mirror::Viewer;
@@ -13,8 +15,9 @@ use crate::compositor::overlay::Board;
 use crate::compositor::readback::PanelPicture;
 use crate::display::window::{self, Window, WindowError};
 use crate::error::{Class, Classified};
+use crate::files::FileError;
 use crate::lease::request::{Source, Way};
-use crate::report::{Priority, Report, Setup};
+use crate::report::{Priority, Recording, Report, Setup};
 use crate::session::options::From;
 use crate::session::{Ending, Eyes, Headset, Options, SessionError};
 use crate::time::{Instant, Span};
@@ -40,6 +43,8 @@ pub struct Settings {
     pub app_burn: Span,
     /// Whether the last picture is wanted.
     pub capture: bool,
+    /// Where a trace of the run is to be written.
+    pub trace: Option<PathBuf>,
     /// When the process started.
     pub process_start: Instant,
 }
@@ -51,6 +56,8 @@ pub struct Outcome {
     pub report: Report,
     /// The last picture on the panel, if it was wanted.
     pub picture: Option<PanelPicture>,
+    /// Whether the trace could be written, where one was wanted.
+    pub traced: Result<(), FileError>,
     /// What ended it early, if anything.
     pub error: Option<SessionError>,
 }
@@ -77,11 +84,11 @@ impl Classified for DemoError {
 
 /// Shows the scene until its limit.
 pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
-    let Settings { mut options, scene, mirror, bare_terminal, app_burn, capture, process_start } = settings;
+    let Settings { mut options, scene, mirror, bare_terminal, app_burn, capture, trace, process_start } = settings;
     let (sway, board) = (Sway { degrees: if scene.sways() { 5.0 } else { 0.0 } }, Board::default());
     let steering = Arc::new(Steering::new(sway, board.clone(), options.limit.stop.clone()));
     options.poses = steering.clone();
-    options.board = Some(board);
+    options.board = Some(board.clone());
     let painter = scene.painter().map_err(SessionError::from)?;
     let viewer = Viewer::default();
     // Before the headset, with which this thread may have to keep to one CPU.
@@ -104,12 +111,17 @@ pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
     if let Some(Err(error)) = &input {
         tracing::warn!("{error}");
     }
+    let failed = |name| move |source| SessionError::Thread { name, source };
+    let recording =
+        Recording::start(headset.records(), headset.device().clone(), trace).map_err(failed("records"))?;
+    let _statistics = statistics::keep(board, recording.numbers()).map_err(failed("statistics"))?;
     let mut session = headset.session(Eyes::still(painter))?;
     app::run(&mut session, app_burn)?;
     let ending = session.end()?;
-    let report = Report::new(&ending.run, &setup(&ending, process_start));
+    let (summary, traced) = recording.finish(ending.run.history.events.clone());
+    let report = Report::new(&ending.run, &setup(&ending, process_start), &summary);
     let picture = if capture { ending.picture().map_err(SessionError::from)? } else { None };
-    Ok(Outcome { report, picture, error: ending.result().err() })
+    Ok(Outcome { report, picture, traced, error: ending.result().err() })
 }
 
 /// Opens a window that shows what `viewer` sees and steers with its keys; if it `is_all` there is, closing it ends the demo.
@@ -135,8 +147,8 @@ fn setup(ending: &Ending, process_start: Instant) -> Setup {
         scanout: means.scanout,
         scanout_refusals: means.scanout_refusals,
         priority: Priority {
-            thread: means.thread_priority,
-            queue: means.queue_priority,
+            thread: means.thread_priority.to_string(),
+            queue: means.queue_priority.to_string(),
             refusals: means.refusals,
         },
         serial: means.serial,

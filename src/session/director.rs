@@ -12,6 +12,7 @@ use super::view::View;
 use super::{FORMAT, SessionError};
 use crate::compositor::frames::FrameReader;
 use crate::compositor::{Ended, History, Limit, VblankLoop};
+use crate::pacing::ring::RecordWriter;
 use crate::thread::priority::{Granted, Urgency, make_realtime};
 use crate::time::Instant;
 use crate::vulkan::Device;
@@ -28,6 +29,7 @@ pub struct Director {
     pub slots: Slots,
     pub views: SharedViews,
     pub lost: Option<Lost>,
+    pub records: Option<RecordWriter>,
 }
 
 impl Director {
@@ -39,6 +41,9 @@ impl Director {
     ) -> Result<Ending, SessionError> {
         let lost = self.lost.take();
         let mut history = History::default();
+        if let Some(records) = self.records.take() {
+            history.recorder.hand_on(records);
+        }
         loop {
             let (ended, means) = self.show(stage, frames, history)?;
             let Ended { mut run, display, frames: reader } = ended;

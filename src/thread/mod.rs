@@ -4,6 +4,7 @@ pub mod allocations;
 pub mod cpu;
 pub mod latest;
 pub mod priority;
+pub mod worker;
 
 use std::cell::Cell;
 

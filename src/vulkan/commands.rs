@@ -8,6 +8,7 @@ use super::buffer::Buffer;
 use super::device::Device;
 use super::error::{Context, VulkanError};
 use super::image::{Image, WHOLE};
+use super::timestamps::Timestamps;
 use crate::time::Span;
 
 /// One command buffer with its pool and fence.
@@ -16,6 +17,7 @@ pub struct Commands {
     pool: vk::CommandPool,
     pub(super) raw: vk::CommandBuffer,
     fence: vk::Fence,
+    timestamps: Option<Timestamps>,
 }
 
 impl Commands {
@@ -26,6 +28,7 @@ impl Commands {
             pool: vk::CommandPool::null(),
             raw: vk::CommandBuffer::null(),
             fence: vk::Fence::null(),
+            timestamps: None,
         };
         let pool = vk::CommandPoolCreateInfo::default()
             .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
@@ -64,6 +67,26 @@ impl Commands {
             });
             self.device.raw.end_command_buffer(self.raw).during("end recording")
         }
+    }
+
+    /// Records the same between two stamps of the device's counter, where it has one.
+    pub fn record_timed(&mut self, record: impl FnOnce(&mut Recording<'_>)) -> Result<(), VulkanError> {
+        let timestamps = match self.timestamps.take() {
+            None => Timestamps::new(&self.device)?,
+            made => made,
+        };
+        let recorded = self.record(|recording| {
+            timestamps.iter().for_each(|stamps| stamps.begin(recording.raw));
+            record(recording);
+            timestamps.iter().for_each(|stamps| stamps.end(recording.raw));
+        });
+        self.timestamps = timestamps;
+        recorded
+    }
+
+    /// The device's counter when it began and had ended the last run of what was recorded timed; `None` without a counter.
+    pub fn ticks(&self) -> Option<[u64; 2]> {
+        self.timestamps.as_ref()?.ticks()
     }
 
     /// Submits the recording and waits for it, at most `timeout`.

@@ -7,10 +7,11 @@ mod terminal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::channel;
 
 use super::controls::Event;
 use super::steering::Steering;
+use crate::thread::worker::Worker;
 use crate::time::Instant;
 use terminal::Terminal;
 
@@ -33,39 +34,23 @@ pub enum InputError {
 /// Whoever reads the devices. Stops when dropped.
 #[derive(Debug)]
 pub struct Input {
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    _reader: Worker,
 }
 
 impl Input {
     /// Reads keyboards and mice on a thread of its own from now on, and steers with them.
     pub fn start(steering: Arc<Steering>) -> Result<Self, InputError> {
-        let over = Arc::new(AtomicBool::new(false));
-        let (told, ready) = std::sync::mpsc::channel();
-        let work = {
-            let over = over.clone();
-            move || match Devices::open() {
-                Ok(devices) => {
-                    let _ = told.send(Ok(()));
-                    drop(told);
-                    read(devices, &steering, &over);
-                }
-                Err(error) => drop(told.send(Err(error))),
+        let (told, ready) = channel();
+        let reader = Worker::start("input", move |over| match Devices::open() {
+            Ok(devices) => {
+                drop(told);
+                read(devices, &steering, over);
             }
-        };
-        let thread =
-            std::thread::Builder::new().name("input".to_string()).spawn(work).map_err(InputError::Thread)?;
-        let input = Self { over, thread: Some(thread) };
-        ready.recv().unwrap_or(Ok(())).map(|()| input)
-    }
-}
-
-impl Drop for Input {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the input thread panicked");
-        }
+            Err(error) => drop(told.send(error)),
+        });
+        let reader = reader.map_err(InputError::Thread)?;
+        // An end without a word is a good one.
+        ready.recv().map_or(Ok(Self { _reader: reader }), Err)
     }
 }
 
