@@ -328,20 +328,6 @@ fn what_is_missing_around_it_is_named() {
 }
 
 #[test]
-fn the_help_lists_what_there_is_and_nothing_that_is_to_come() {
-    assert_eq!(run(&["demo", "--nonsense"]).code, Some(2));
-    for verb in [&["--help"][..], &["demo", "--help"], &["serve", "--help"], &["headset", "--help"]] {
-        let help = run(verb).stdout.replace("no window system needed", "");
-        for word in ["window", "trace", "mirror"] {
-            assert!(!help.contains(word), "{verb:?} lists {word}: {help}");
-        }
-    }
-    for verb in [&["demo", "--from", "window"][..], &["demo", "--mirror"], &["demo", "--trace", "t.json"]] {
-        run(verb).refused(1, &["is not in this version"]);
-    }
-}
-
-#[test]
 fn vblank_and_doctor_watch_a_leased_headset() {
     inside("vblank_and_doctor_watch_a_leased_headset", VIVE, || {
         // Before anyone drives the card, and without staying its master.
