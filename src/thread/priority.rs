@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::sys::mman::{MlockAllFlags, mlockall};
+use rustix::mm::{MlockAllFlags, mlockall};
 
 /// What the vblank thread runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +53,13 @@ pub fn make_realtime(urgency: Urgency) -> Granted {
     Granted { scheduling, refusals }
 }
 
-/// Keeps all memory of this process in RAM, what it allocates later included. Once is enough: the kernel goes through
-/// all pages again each time it is asked.
+/// Keeps in RAM what this process has used of its memory and will, the first second's in the main. What it never uses is
+/// left out: a Vulkan driver that draws on the CPU maps some 200 MB of a compiler, which to fetch takes half a second,
+/// and to give back as long again at the end. Once is enough: the kernel goes through all pages each time it is asked.
 fn lock_memory() -> nix::Result<()> {
     static LOCKED: OnceLock<nix::Result<()>> = OnceLock::new();
-    *LOCKED.get_or_init(|| mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE))
+    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    *LOCKED.get_or_init(|| mlockall(all).map_err(|errno| Errno::from_raw(errno.raw_os_error())))
 }
 
 /// Whether this user may have a thread of this urgency: tried on one that ends at once.
