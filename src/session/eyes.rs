@@ -16,6 +16,8 @@ enum Kind {
     Pixels([u32; 2]),
     /// Only until they are imported.
     Shared(Option<[[SharedImage; 2]; SLOTS]>),
+    /// Made already.
+    Made([Arc<EyeImages>; SLOTS]),
 }
 
 type Painter = Box<dyn FnMut(&[View; 2]) -> [Pixels; 2] + Send>;
@@ -38,6 +40,10 @@ impl Eyes {
     pub fn shared(pairs: [[SharedImage; 2]; SLOTS]) -> Self {
         Self(Kind::Shared(Some(pairs)))
     }
+
+    pub(super) fn made(images: [Arc<EyeImages>; SLOTS]) -> Self {
+        Self(Kind::Made(images))
+    }
 }
 
 impl std::fmt::Debug for Eyes {
@@ -46,6 +52,7 @@ impl std::fmt::Debug for Eyes {
             Kind::Still(_) => "Eyes::still",
             Kind::Pixels(_) => "Eyes::pixels",
             Kind::Shared(_) => "Eyes::shared",
+            Kind::Made(_) => "Eyes::made",
         })
     }
 }
@@ -74,6 +81,7 @@ impl Slots {
                 canvases.push(pixels);
                 Ok(images)
             })?,
+            Kind::Made(images) => images.clone(),
             Kind::Shared(pairs) => {
                 let mut pairs = pairs.take().into_iter().flatten();
                 each(|_| EyeImages::drawn_elsewhere(device, pairs.next().expect("a pair for each slot")))?
@@ -87,7 +95,7 @@ impl Slots {
         match &mut self.eyes.0 {
             Kind::Still(paint) => self.images = still(paint, device, views)?,
             // Drawn anew with every frame.
-            Kind::Pixels(_) | Kind::Shared(_) => {}
+            Kind::Pixels(_) | Kind::Shared(_) | Kind::Made(_) => {}
         }
         Ok(())
     }

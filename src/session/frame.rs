@@ -18,7 +18,8 @@ use crate::compositor::Pose;
 use crate::compositor::frames::{DisplayState, FrameWriter};
 use crate::compositor::layer::{Layer, LayerImage};
 use crate::thread::sleep_until;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
+use crate::vulkan::app::Point;
 
 /// A headset that shows what an application draws. The panel goes dark, and its lease is given back, when it is dropped.
 #[derive(Debug)]
@@ -37,7 +38,27 @@ pub struct Session {
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pose: Pose,
-    finished: OwnedFd,
+    until: Until,
+}
+
+/// What an engine signals when it has drawn a frame.
+#[derive(Debug)]
+enum Until {
+    Readable(OwnedFd),
+    Reached(Point),
+}
+
+impl Until {
+    /// Waits for it, for a while; whether it has come.
+    fn wait(&self) -> bool {
+        match self {
+            Self::Readable(fd) => {
+                let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+                poll(&mut fds, PollTimeout::from(LOOK_MS)).is_ok_and(|ready| ready > 0)
+            }
+            Self::Reached(point) => point.wait(Span::from_ms(LOOK_MS.into())),
+        }
+    }
 }
 
 /// How often whoever waits for an engine that draws looks whether anyone still wants to see it.
@@ -84,10 +105,9 @@ impl Session {
 
     /// Hands over the frame that was still being drawn when it was submitted, once it is done.
     fn finish(&mut self) {
-        let Some(Unfinished { pose, finished }) = self.unfinished.take() else { return };
+        let Some(Unfinished { pose, until }) = self.unfinished.take() else { return };
         while self.state() != DisplayState::Ended {
-            let mut fds = [PollFd::new(finished.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, PollTimeout::from(LOOK_MS)).is_ok_and(|ready| ready > 0) {
+            if until.wait() {
                 self.writer.submit(pose, Instant::now());
                 return;
             }
@@ -200,6 +220,11 @@ impl Frame<'_> {
     /// (`SYNC_IOC_*`) or an eventfd is. Whatever that takes, the headset goes on with the frame before. It is
     /// [`Session::wait`] that waits for it and then hands the frame over, so call that soon.
     pub fn submit_when(self, finished: OwnedFd, pose: Pose) {
-        self.session.unfinished = Some(Unfinished { pose, finished });
+        self.session.unfinished = Some(Unfinished { pose, until: Until::Readable(finished) });
+    }
+
+    /// The same for images that are drawn once the application's own Vulkan device has come to that point.
+    pub fn submit_at(self, point: Point, pose: Pose) {
+        self.session.unfinished = Some(Unfinished { pose, until: Until::Reached(point) });
     }
 }

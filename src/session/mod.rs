@@ -19,6 +19,7 @@ pub mod options;
 mod reacquire;
 mod venue;
 mod view;
+pub mod vulkan;
 
 use std::sync::{Arc, Mutex};
 

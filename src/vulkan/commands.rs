@@ -117,6 +117,8 @@ pub enum Sharer {
     Nobody,
     /// The CPU, which draws on it.
     Cpu,
+    /// Another device of this process, which draws on it in the CPU's memory.
+    Neighbour,
     /// Another device, driver or process.
     Foreign,
 }
@@ -127,7 +129,7 @@ impl Recording<'_> {
         let layouts = (vk::ImageLayout::GENERAL, vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL);
         match from {
             Sharer::Nobody => {}
-            Sharer::Cpu => self.transition(image, layouts.0, layouts.1),
+            Sharer::Cpu | Sharer::Neighbour => self.transition(image, layouts.0, layouts.1),
             Sharer::Foreign => self.barrier(image, layouts, (self.foreign, self.own)),
         }
     }
@@ -137,7 +139,7 @@ impl Recording<'_> {
         let layouts = (vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL, vk::ImageLayout::GENERAL);
         match to {
             Sharer::Nobody => {}
-            Sharer::Cpu => self.transition(image, layouts.0, layouts.1),
+            Sharer::Cpu | Sharer::Neighbour => self.transition(image, layouts.0, layouts.1),
             Sharer::Foreign => self.barrier(image, layouts, (self.own, self.foreign)),
         }
     }
@@ -148,6 +150,8 @@ impl Recording<'_> {
         match to {
             Sharer::Nobody => {}
             Sharer::Cpu => self.transition(image, vk::ImageLayout::PREINITIALIZED, layout),
+            // VUID-VkImageCreateInfo-pNext-01443: images in memory from elsewhere begin as UNDEFINED.
+            Sharer::Neighbour => self.transition(image, vk::ImageLayout::UNDEFINED, layout),
             Sharer::Foreign => {
                 self.transition(image, vk::ImageLayout::UNDEFINED, layout);
                 self.barrier(image, (layout, layout), (self.own, self.foreign));

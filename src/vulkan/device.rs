@@ -134,6 +134,16 @@ impl Device {
         }))
     }
 
+    /// What it was opened with.
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// What it was opened on.
+    pub(super) fn physical(&self) -> vk::PhysicalDevice {
+        self.physical
+    }
+
     /// The device's name as its driver tells it.
     pub fn name(&self) -> &str {
         &self.name

@@ -106,13 +106,40 @@ impl Image {
         if !device.linear_features(format).contains(vk::FormatFeatureFlags::COLOR_ATTACHMENT) {
             return Ok(None);
         }
+        Self::layout_of(device, format, width_px, height_px, TARGET_USAGE).map(Some)
+    }
+
+    /// How the device lays out an image row by row that is used like this, in memory of the CPU.
+    pub(super) fn layout_of(
+        device: &Arc<Device>,
+        format: vk::Format,
+        width_px: u32,
+        height_px: u32,
+        usage: vk::ImageUsageFlags,
+    ) -> Result<LinearLayout, VulkanError> {
         let mut external = vk::ExternalMemoryImageCreateInfo::default()
             .handle_types(vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT);
-        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
+        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, usage);
         let probe = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
         // SAFETY: the probe was just created.
         let needs = unsafe { device.raw.get_image_memory_requirements(probe.raw) };
-        Ok(Some(LinearLayout { pitch_bytes: probe.row_pitch(), length: needs.size }))
+        Ok(LinearLayout { pitch_bytes: probe.row_pitch(), length: needs.size })
+    }
+
+    /// A texture that lies in memory of the CPU which another device draws in; `backing` keeps it alive.
+    pub(super) fn shared_texture(
+        device: &Arc<Device>,
+        format: vk::Format,
+        width_px: u32,
+        height_px: u32,
+        (pointer, length): (*mut u8, usize),
+        backing: Box<dyn Send + Sync>,
+    ) -> Result<Self, VulkanError> {
+        let usage = super::app::USAGE;
+        let mut image = Self::in_host_memory(device, format, width_px, height_px, (pointer, length), usage)?;
+        image._backing = Some(backing);
+        image.create_view()?;
+        Ok(image)
     }
 
     /// A target that lies in memory from elsewhere; `backing` keeps that memory alive.
@@ -126,7 +153,8 @@ impl Image {
     ) -> Result<Self, VulkanError> {
         let mut image = match external {
             External::Host { pointer, length } => {
-                Self::in_host_memory(device, format, width_px, height_px, pointer, length)?
+                let memory = (pointer, length);
+                Self::in_host_memory(device, format, width_px, height_px, memory, TARGET_USAGE)?
             }
             External::DmaBuf(buffer) => {
                 Self::in_dma_buf(device, format, width_px, height_px, buffer, &DRAWN_ON)?
@@ -236,8 +264,8 @@ impl Image {
         format: vk::Format,
         width_px: u32,
         height_px: u32,
-        pointer: *mut u8,
-        length: usize,
+        (pointer, length): (*mut u8, usize),
+        usage: vk::ImageUsageFlags,
     ) -> Result<Self, VulkanError> {
         let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
         let functions = device
@@ -245,7 +273,7 @@ impl Image {
             .as_ref()
             .ok_or_else(|| lacks(device, "VK_EXT_external_memory_host", DRAWN_ON.remedy))?;
         let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
-        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
+        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, usage);
         let mut image = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
         // SAFETY: the image has no memory yet; the pointer is mapped for `length` bytes, which the caller's backing
         // keeps true for the image's life.
@@ -443,7 +471,7 @@ const TARGET_USAGE: vk::ImageUsageFlags = vk::ImageUsageFlags::from_raw(
     vk::ImageUsageFlags::COLOR_ATTACHMENT.as_raw() | vk::ImageUsageFlags::TRANSFER_SRC.as_raw(),
 );
 
-fn image_info(
+pub(super) fn image_info(
     format: vk::Format,
     width_px: u32,
     height_px: u32,

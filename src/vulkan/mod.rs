@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod app;
 pub mod buffer;
 pub mod commands;
 pub mod device;
