@@ -15,6 +15,9 @@ pub struct Capabilities {
     /// Imports ordinary memory at addresses that are a multiple of this many bytes (`VK_EXT_external_memory_host`).
     /// Without, pictures in CPU memory are copied.
     pub host_memory_alignment: Option<u64>,
+    /// Shares memory with other devices of the same GPU (`VK_KHR_external_memory_fd`). Without, an application cannot draw
+    /// with Vulkan in this process.
+    pub memory_fd: bool,
     /// Imports dma-bufs (`VK_EXT_external_memory_dma_buf`). Without, pictures go through CPU memory.
     pub dma_buf: bool,
     /// Takes dma-bufs with an explicit layout (`VK_EXT_image_drm_format_modifier`). Without, only row by row ones
@@ -42,9 +45,37 @@ pub struct Device {
     capabilities: Capabilities,
     queue_priority: &'static str,
     timestamp_period_ns: f32,
+    gpu: Gpu,
     // Last, so that the device goes before its instance: VUID-vkDestroyInstance-instance-00629.
     instance: Arc<Instance>,
     physical: vk::PhysicalDevice,
+}
+
+/// A GPU and its driver. Devices of one and the same can share memory whatever its layout (Vulkan, "External Memory Handle
+/// Types Compatibility").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// `VkPhysicalDeviceIDProperties::deviceUUID`.
+    pub device_uuid: [u8; vk::UUID_SIZE],
+    /// `VkPhysicalDeviceIDProperties::driverUUID`.
+    pub driver_uuid: [u8; vk::UUID_SIZE],
+}
+
+impl Gpu {
+    /// That of a physical device, which comes from `instance`.
+    pub(super) fn of(instance: &ash::Instance, physical: vk::PhysicalDevice) -> Self {
+        let mut ids = vk::PhysicalDeviceIDProperties::default();
+        let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
+        // SAFETY: the physical device comes from this instance, of Vulkan 1.1 at least.
+        unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
+        Self { device_uuid: ids.device_uuid, driver_uuid: ids.driver_uuid }
+    }
+}
+
+pub(super) fn name_of(properties: &vk::PhysicalDeviceProperties) -> String {
+    properties
+        .device_name_as_c_str()
+        .map_or_else(|_| "a GPU".to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 struct Candidate {
@@ -79,18 +110,22 @@ impl Device {
     /// threads of the same urgency.
     pub fn open_for(instance: &Arc<Instance>, waiter: Option<Urgency>) -> Result<Arc<Self>, VulkanError> {
         let candidate = choose(instance)?;
-        let dma_buf =
-            candidate.has(ext::external_memory_dma_buf::NAME) && candidate.has(khr::external_memory_fd::NAME);
+        let memory_fd = candidate.has(khr::external_memory_fd::NAME);
+        let dma_buf = memory_fd && candidate.has(ext::external_memory_dma_buf::NAME);
         let host = candidate.has(ext::external_memory_host::NAME);
         let capabilities = Capabilities {
             host_memory_alignment: host.then(|| host_alignment(instance, candidate.physical)),
+            memory_fd,
             dma_buf,
             modifiers: dma_buf && candidate.has(ext::image_drm_format_modifier::NAME),
             foreign: candidate.has(ext::queue_family_foreign::NAME),
         };
         let mut extensions = Vec::new();
+        if capabilities.memory_fd {
+            extensions.push(khr::external_memory_fd::NAME);
+        }
         if capabilities.dma_buf {
-            extensions.extend([khr::external_memory_fd::NAME, ext::external_memory_dma_buf::NAME]);
+            extensions.push(ext::external_memory_dma_buf::NAME);
         }
         if capabilities.modifiers {
             extensions.push(ext::image_drm_format_modifier::NAME);
@@ -117,17 +152,15 @@ impl Device {
             queue: Mutex::new(queue),
             queue_family: candidate.queue_family,
             host_memory: host.then(|| ext::external_memory_host::Device::new(&instance.raw, &raw)),
-            memory_fd: dma_buf.then(|| khr::external_memory_fd::Device::new(&instance.raw, &raw)),
+            memory_fd: memory_fd.then(|| khr::external_memory_fd::Device::new(&instance.raw, &raw)),
             // SAFETY: the physical device comes from this instance.
             memory: unsafe { instance.raw.get_physical_device_memory_properties(candidate.physical) },
-            name: candidate
-                .properties
-                .device_name_as_c_str()
-                .map_or_else(|_| "a GPU".to_string(), |name| name.to_string_lossy().into_owned()),
+            name: name_of(&candidate.properties),
             is_cpu,
             capabilities,
             queue_priority,
             timestamp_period_ns: candidate.properties.limits.timestamp_period,
+            gpu: Gpu::of(&instance.raw, candidate.physical),
             physical: candidate.physical,
             raw,
             instance: instance.clone(),
@@ -142,6 +175,11 @@ impl Device {
     /// What it was opened on.
     pub(super) fn physical(&self) -> vk::PhysicalDevice {
         self.physical
+    }
+
+    /// What it draws with.
+    pub fn gpu(&self) -> Gpu {
+        self.gpu
     }
 
     /// The device's name as its driver tells it.
@@ -181,8 +219,26 @@ impl Device {
         let mut modifier = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
             .drm_format_modifier(modifier)
             .sharing_mode(info.sharing_mode);
-        let mut handle = vk::PhysicalDeviceExternalImageFormatInfo::default()
-            .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
+        // VUID-VkPhysicalDeviceImageFormatInfo2-tiling-02249: with this tiling and no other.
+        let modifier = (info.tiling == vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT).then_some(&mut modifier);
+        self.external_features(info, vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT, modifier)
+            .contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+    }
+
+    /// Whether images like `info` can lie in memory that this device and others of the same GPU and driver share.
+    pub(super) fn shares(&self, info: &vk::ImageCreateInfo<'_>) -> bool {
+        let both = vk::ExternalMemoryFeatureFlags::EXPORTABLE | vk::ExternalMemoryFeatureFlags::IMPORTABLE;
+        self.external_features(info, vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD, None).contains(both)
+    }
+
+    /// What the device can do with memory of that kind for images like `info`: nothing, where it cannot make such images.
+    fn external_features(
+        &self,
+        info: &vk::ImageCreateInfo<'_>,
+        kind: vk::ExternalMemoryHandleTypeFlags,
+        modifier: Option<&mut vk::PhysicalDeviceImageDrmFormatModifierInfoEXT<'_>>,
+    ) -> vk::ExternalMemoryFeatureFlags {
+        let mut handle = vk::PhysicalDeviceExternalImageFormatInfo::default().handle_type(kind);
         let mut question = vk::PhysicalDeviceImageFormatInfo2::default()
             .format(info.format)
             .ty(info.image_type)
@@ -190,9 +246,8 @@ impl Device {
             .usage(info.usage)
             .flags(info.flags)
             .push_next(&mut handle);
-        // VUID-VkPhysicalDeviceImageFormatInfo2-tiling-02249: with this tiling and no other.
-        if info.tiling == vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT {
-            question = question.push_next(&mut modifier);
+        if let Some(modifier) = modifier {
+            question = question.push_next(modifier);
         }
         let mut external = vk::ExternalImageFormatProperties::default();
         let mut answer = vk::ImageFormatProperties2::default().push_next(&mut external);
@@ -205,11 +260,11 @@ impl Device {
             )
         };
         let largest = answer.image_format_properties.max_extent;
-        let features = external.external_memory_properties.external_memory_features;
-        supported.is_ok()
-            && info.extent.width <= largest.width
-            && info.extent.height <= largest.height
-            && features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+        let large = info.extent.width > largest.width || info.extent.height > largest.height;
+        match supported {
+            Ok(()) if !large => external.external_memory_properties.external_memory_features,
+            _ => vk::ExternalMemoryFeatureFlags::empty(),
+        }
     }
 
     /// A memory type among `allowed` (a mask) with all of `wanted`, else any allowed one with all of `needed`.
@@ -268,7 +323,7 @@ fn choose(instance: &Instance) -> Result<Candidate, VulkanError> {
         // SAFETY: the physical device comes from this instance.
         let properties = unsafe { instance.raw.get_physical_device_properties(physical) };
         if properties.api_version < vk::API_VERSION_1_3 {
-            too_old = properties.device_name_as_c_str().ok().map(|name| name.to_string_lossy().into_owned());
+            too_old = Some(name_of(&properties));
             continue;
         }
         // SAFETY: as above.

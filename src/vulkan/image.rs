@@ -95,6 +95,17 @@ impl Image {
         Self::new(device, format, width_px, height_px, vk::ImageTiling::OPTIMAL, TARGET_USAGE)
     }
 
+    /// A smaller or larger copy of a target, to be drawn by [`resize`](super::commands::Recording::resize) and read back.
+    pub fn copy(
+        device: &Arc<Device>,
+        format: vk::Format,
+        width_px: u32,
+        height_px: u32,
+    ) -> Result<Self, VulkanError> {
+        let usage = TARGET_USAGE | vk::ImageUsageFlags::TRANSFER_DST;
+        Self::new(device, format, width_px, height_px, vk::ImageTiling::OPTIMAL, usage)
+    }
+
     /// How the device lays out a row-by-row target in memory from elsewhere; `None` when it cannot draw on such
     /// images at all.
     pub fn linear_layout(
@@ -106,40 +117,13 @@ impl Image {
         if !device.linear_features(format).contains(vk::FormatFeatureFlags::COLOR_ATTACHMENT) {
             return Ok(None);
         }
-        Self::layout_of(device, format, width_px, height_px, TARGET_USAGE).map(Some)
-    }
-
-    /// How the device lays out an image row by row that is used like this, in memory of the CPU.
-    pub(super) fn layout_of(
-        device: &Arc<Device>,
-        format: vk::Format,
-        width_px: u32,
-        height_px: u32,
-        usage: vk::ImageUsageFlags,
-    ) -> Result<LinearLayout, VulkanError> {
         let mut external = vk::ExternalMemoryImageCreateInfo::default()
             .handle_types(vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT);
-        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, usage);
+        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
         let probe = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
         // SAFETY: the probe was just created.
         let needs = unsafe { device.raw.get_image_memory_requirements(probe.raw) };
-        Ok(LinearLayout { pitch_bytes: probe.row_pitch(), length: needs.size })
-    }
-
-    /// A texture that lies in memory of the CPU which another device draws in; `backing` keeps it alive.
-    pub(super) fn shared_texture(
-        device: &Arc<Device>,
-        format: vk::Format,
-        width_px: u32,
-        height_px: u32,
-        (pointer, length): (*mut u8, usize),
-        backing: Box<dyn Send + Sync>,
-    ) -> Result<Self, VulkanError> {
-        let usage = super::app::USAGE;
-        let mut image = Self::in_host_memory(device, format, width_px, height_px, (pointer, length), usage)?;
-        image._backing = Some(backing);
-        image.create_view()?;
-        Ok(image)
+        Ok(Some(LinearLayout { pitch_bytes: probe.row_pitch(), length: needs.size }))
     }
 
     /// A target that lies in memory from elsewhere; `backing` keeps that memory alive.
@@ -153,8 +137,7 @@ impl Image {
     ) -> Result<Self, VulkanError> {
         let mut image = match external {
             External::Host { pointer, length } => {
-                let memory = (pointer, length);
-                Self::in_host_memory(device, format, width_px, height_px, memory, TARGET_USAGE)?
+                Self::in_host_memory(device, format, width_px, height_px, pointer, length)?
             }
             External::DmaBuf(buffer) => {
                 Self::in_dma_buf(device, format, width_px, height_px, buffer, &DRAWN_ON)?
@@ -264,8 +247,8 @@ impl Image {
         format: vk::Format,
         width_px: u32,
         height_px: u32,
-        (pointer, length): (*mut u8, usize),
-        usage: vk::ImageUsageFlags,
+        pointer: *mut u8,
+        length: usize,
     ) -> Result<Self, VulkanError> {
         let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
         let functions = device
@@ -273,7 +256,7 @@ impl Image {
             .as_ref()
             .ok_or_else(|| lacks(device, "VK_EXT_external_memory_host", DRAWN_ON.remedy))?;
         let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
-        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, usage);
+        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
         let mut image = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
         // SAFETY: the image has no memory yet; the pointer is mapped for `length` bytes, which the caller's backing
         // keeps true for the image's life.
@@ -471,7 +454,7 @@ const TARGET_USAGE: vk::ImageUsageFlags = vk::ImageUsageFlags::from_raw(
     vk::ImageUsageFlags::COLOR_ATTACHMENT.as_raw() | vk::ImageUsageFlags::TRANSFER_SRC.as_raw(),
 );
 
-pub(super) fn image_info(
+fn image_info(
     format: vk::Format,
     width_px: u32,
     height_px: u32,
