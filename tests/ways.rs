@@ -6,13 +6,13 @@
 mod lessor;
 mod rig;
 #[path = "others/xorg.rs"]
+#[allow(dead_code, reason = "losses.rs uses the rest")]
 mod xorg;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use leasehold::kms::{Card, Connector};
 use leasehold::lease::RequestError;
 use leasehold::lease::request::{Heard, Wanted, seat, wayland, x11};
 use leasehold::time::{Instant, Span};

@@ -11,6 +11,9 @@ use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
+use super::layer::{Layer, MAX_LAYERS};
+use super::mirror::Mirror;
+use super::overlay::Overlay;
 use super::pose::Pose;
 use super::presence::{News, Presence, Shown};
 use super::scanout::Picture;
@@ -147,6 +150,10 @@ pub struct VblankLoop {
     rate: RateCheck,
     history: History,
     warm: Option<Warm>,
+    mirror: Option<Arc<Mirror>>,
+    overlay: Option<Arc<Overlay>>,
+    /// What is laid over the picture that is drawn: the app's layers, and over them the overlay.
+    laid: Vec<Layer>,
 }
 
 /// Counters as they were when the loop had warmed up.
@@ -176,11 +183,20 @@ impl VblankLoop {
             history,
             presence: Presence::default(),
             warm: None,
+            mirror: None,
+            overlay: None,
+            laid: Vec::with_capacity(MAX_LAYERS),
             display,
             pictures,
             frames,
             poses,
         }
+    }
+
+    /// With a mirror of these very pictures, and something over them, on a compositor for a layer at least.
+    pub fn with(mut self, mirror: Option<Arc<Mirror>>, overlay: Option<Arc<Overlay>>) -> Self {
+        (self.mirror, self.overlay) = (mirror, overlay);
+        self
     }
 
     /// Runs until `limit`.
@@ -189,7 +205,7 @@ impl VblankLoop {
         self.history.recorder.pause();
         self.frames.tell(DisplayState::Showing);
         let mut first_flip = None;
-        let mut error = self.rehearse().err();
+        let mut error = self.rehearse(carries_on).err();
         let mut now = Instant::now();
         while error.is_none() && !limit.is_reached(&self.history, now) {
             match self.frame() {
@@ -253,14 +269,8 @@ impl VblankLoop {
     /// Draws and hands over the app's newest frame, and takes in the flip of the one before. When that one came on;
     /// `None` where there was none.
     fn frame(&mut self) -> Result<Option<Instant>, DisplayError> {
-        let mut frame = self.plan();
-        let mut flip = None;
-        if self.pacer.pending().is_some_and(|pending| pending.target.time <= frame.planned_wake) {
-            flip = self.settle()?;
-            frame = self.plan();
-        }
-        sleep_until(frame.planned_wake);
-        frame.wake = Instant::now();
+        let mut frame = self.plan_and_sleep();
+        let mut flip = self.settle_if_due(&mut frame)?;
         let Some(source) = self.source(&mut frame) else {
             // The app has not drawn anything yet.
             sleep_until(frame.wake + Span::from_ms(1));
@@ -272,7 +282,7 @@ impl VblankLoop {
         if self.pacer.pending().is_some() {
             flip = self.settle()?;
             // The frame before may have come on late; that is its miss, and not this one's too.
-            let Frame { target, plan, .. } = self.plan();
+            let Frame { target, plan, .. } = self.plan(frame.ready);
             (frame.target, frame.plan) = (target, plan);
         }
         frame.commit = Instant::now();
@@ -280,13 +290,32 @@ impl VblankLoop {
         frame.submit = Instant::now();
         self.pacer.hand_over(frame);
         self.history.frames += 1;
+        self.run_errands(index)?;
         // There is no vblank to aim at before the first.
         if lit { Ok(flip) } else { self.settle() }
     }
 
+    /// Plans the next frame and sleeps until it is to be begun.
+    fn plan_and_sleep(&self) -> Frame {
+        let now = Instant::now();
+        let mut frame = self.plan(now);
+        frame.wake = now;
+        if frame.planned_wake > now {
+            sleep_until(frame.planned_wake);
+            frame.wake = Instant::now();
+        }
+        frame
+    }
+
+    /// Does what others have asked to have done on the loop's queue. Nothing is drawn now, and for the longest time.
+    fn run_errands(&self, shown: usize) -> Result<(), VulkanError> {
+        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.errand.run(shown))?;
+        self.overlay.as_ref().map_or(Ok(()), |overlay| overlay.errand.run(shown))
+    }
+
     /// Which vblank the next frame is for, and when to wake for it. The app is told of that vblank too.
-    fn plan(&self) -> Frame {
-        let frame = self.pacer.plan(Instant::now());
+    fn plan(&self, now: Instant) -> Frame {
+        let frame = self.pacer.plan(now);
         if self.pacer.clock().newest().is_some() {
             let to_photon = frame.plan.photon - frame.target.time;
             self.frames.predict(frame.target, self.pacer.clock().period(), to_photon);
@@ -304,6 +333,9 @@ impl VblankLoop {
             false => News::None,
         };
         frame.rewarped = !fresh;
+        if let Some(app) = app {
+            (frame.app_began, frame.app_submit) = (app.began, app.submitted);
+        }
         let period = self.display.description().period;
         match (self.presence.observe(frame.wake, period, news), app) {
             (Shown::Nothing, _) | (Shown::App(_), None) => None,
@@ -318,15 +350,22 @@ impl VblankLoop {
             Source::App(app, _) => &mut picture.passes[app.slot],
             Source::Calm(_) => &mut picture.calm,
         };
+        self.laid.clear();
         match source {
             Source::App(_, fade) => {
                 pass.set_fade(fade);
                 if let Some(layers) = self.frames.layers() {
-                    pass.set_layers(&layers)?;
+                    self.laid.extend_from_slice(&layers);
                 }
             }
             Source::Calm(fade) => pass.set_fade(fade),
         }
+        if let Some(overlay) = &self.overlay {
+            pass.set_split(overlay.is_split());
+            let room = MAX_LAYERS - self.laid.len();
+            self.laid.extend(overlay.layers().iter().take(room).cloned());
+        }
+        pass.set_layers(&self.laid)?;
         frame.latch = Instant::now();
         let photon = self.pacer.clock().newest().map_or(frame.latch, |_| frame.plan.photon);
         let shown = self.poses.pose_at(photon);
@@ -337,11 +376,27 @@ impl VblankLoop {
         pass.latch(rendered, shown, frame.number);
         pass.run()?;
         frame.drawn = Instant::now();
+        frame.gpu_ticks = pass.gpu_ticks().unwrap_or_default();
         if let Some(scanout) = &mut picture.scanout {
             scanout.finish()?;
         }
         frame.ready = Instant::now();
         Ok(())
+    }
+
+    /// Takes in the flip under way if `frame`, for which the loop woke, is for a later vblank than the next. The flip was
+    /// not waited for, that would be one time more to wake; where it came on late, `frame` has another vblank to wait for.
+    fn settle_if_due(&mut self, frame: &mut Frame) -> Result<Option<Instant>, DisplayError> {
+        if self.pacer.pending().is_none_or(|pending| pending.target.time > frame.planned_wake) {
+            return Ok(None);
+        }
+        let flip = self.settle()?;
+        let planned = self.plan(frame.wake);
+        match planned.target.sequence > frame.target.sequence {
+            true => *frame = self.plan_and_sleep(),
+            false => (frame.target, frame.plan) = (planned.target, planned.plan),
+        }
+        Ok(flip)
     }
 
     /// Waits for the flip under way, and records its frame; when it came on.
@@ -382,10 +437,12 @@ impl VblankLoop {
         })
     }
 
-    /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts.
-    fn rehearse(&mut self) -> Result<(), DisplayError> {
+    /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts. Where
+    /// an earlier run is carried on only the pictures are new, and one pass touches all of each.
+    fn rehearse(&mut self, carries_on: bool) -> Result<(), DisplayError> {
         for picture in &mut self.pictures {
-            for pass in picture.passes.iter_mut().chain([&mut picture.calm]) {
+            let passes = picture.passes.iter_mut().chain([&mut picture.calm]);
+            for pass in passes.take(if carries_on { 1 } else { usize::MAX }) {
                 pass.rehearse()?;
             }
         }

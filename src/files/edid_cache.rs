@@ -19,14 +19,17 @@ pub struct EdidCache {
 impl EdidCache {
     /// The user's own: `$XDG_CACHE_HOME/leasehold/edid`, else `~/.cache/leasehold/edid`. None where neither is known.
     pub fn of_user() -> Option<Self> {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Some(Self::in_folder(caches.join("leasehold").join("edid")))
+        Some(Self::in_folder(super::cache_folder()?.join("edid")))
     }
 
     /// In this folder, which is made when there is something to remember.
     pub fn in_folder(folder: PathBuf) -> Self {
         Self { folder }
+    }
+
+    /// The headset that last answered on a connector of `card` (`card0` say), if one is remembered. Changes nothing.
+    pub fn recall(&self, card: &str, connector: &str) -> Option<Memory> {
+        recall(&self.folder.join(cache::file_name(card, connector)?))
     }
 
     /// Tells what hangs on a connector of `card` (`card0` say), and remembers it where it is a headset. `edid` is what
@@ -82,11 +85,7 @@ impl EdidCache {
         if std::fs::read(path).is_ok_and(|there| there == edid) {
             return touch(path);
         }
-        std::fs::create_dir_all(&self.folder).map_err(|source| FileError::Io {
-            operation: "create",
-            path: self.folder.clone(),
-            source,
-        })?;
+        super::create_folder(&self.folder)?;
         super::write(path, |file| file.write_all(edid))
     }
 }
@@ -147,6 +146,9 @@ mod tests {
         assert_eq!(silence(&[]), None);
         assert_eq!(silence(&edid(VIVE)), None);
         assert!(silence(&[]).expect("it is remembered").contains("it was HTC Vive at "));
+        let recalled = cache.recall("card0", "DP-1").expect("it is remembered");
+        assert!(recalled.to_string().starts_with("HTC Vive at "), "{recalled}");
+        assert_eq!(cache.recall("card0", "DP-2"), None);
         assert_eq!(cache.identify("card0", "DP-2", &[], false), Occupant::Silent(None));
         assert_eq!(silence(&edid(MONITOR)), None);
         assert_eq!(silence(&[]), None);

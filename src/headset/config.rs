@@ -3,7 +3,7 @@
 //! Its makers document part of it ("The JSON File" in the wiki of `ValveSoftware/openvr`). Fields that are not named
 //! here are left alone.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::lens::ChannelLens;
 use super::{
@@ -40,6 +40,11 @@ pub struct Maps {
     pub offset: f64,
     /// Plain file names of the left and the right eye's map.
     pub files: [String; 2],
+}
+
+/// The block `display_mc` that names a pair of maps.
+pub fn map_block(scale: f64, offset: f64, [left, right]: [&str; 2]) -> Value {
+    json!({"type": ADDITIVE_MAPS as u32, "scale": scale, "offset": offset, "left": left, "right": right})
 }
 
 impl Config {

@@ -189,13 +189,15 @@ pub struct GbmBuffer {
 }
 
 impl GbmBuffer {
-    /// Allocates scanout memory laid out row by row (`DRM_FORMAT_MOD_LINEAR`).
-    pub fn new(
+    /// Allocates scanout memory laid out row by row (`DRM_FORMAT_MOD_LINEAR`), `count` times. All of it at once, for GBM
+    /// looks for the card's driver each time that it is opened.
+    pub fn several(
         card: &Arc<Card>,
         width_px: u32,
         height_px: u32,
         format: PixelFormat,
-    ) -> Result<Self, KmsError> {
+        count: usize,
+    ) -> Result<Vec<Self>, KmsError> {
         let refused = |operation, error| KmsError::io(operation, card.name(), error);
         let owned = card.as_fd().try_clone_to_owned().map_err(|error| refused("share", error))?;
         let device = gbm::Device::new(owned).map_err(|error| refused("open GBM on", error))?;
@@ -206,10 +208,13 @@ impl GbmBuffer {
         let usage = gbm::BufferObjectFlags::SCANOUT
             | gbm::BufferObjectFlags::RENDERING
             | gbm::BufferObjectFlags::LINEAR;
-        let object = device
-            .create_buffer_object::<()>(width_px, height_px, gbm_format, usage)
-            .map_err(|error| refused("allocate a GBM buffer on", error))?;
-        Ok(Self { object, card: card.clone(), format })
+        let allocate = || device.create_buffer_object::<()>(width_px, height_px, gbm_format, usage);
+        (0..count)
+            .map(|_| {
+                let object = allocate().map_err(|error| refused("allocate a GBM buffer on", error))?;
+                Ok(Self { object, card: card.clone(), format })
+            })
+            .collect()
     }
 
     /// Its memory as a dma-buf, for another device to import.

@@ -45,8 +45,9 @@ pub struct Schedule {
     reserve: Reserve,
     /// What frames needed, from the planned wake-up to the end of the commit.
     needs: Window<WINDOW>,
-    /// The most that waking late, and handing over, took lately.
+    /// The most that waking late, latching, and handing over took lately.
     wake_error: Peak,
+    latching: Peak,
     handing_over: Peak,
     one_ahead: bool,
 }
@@ -72,6 +73,7 @@ impl Schedule {
             reserve: Reserve::new(timing.period * part / whole - FOR_THE_KERNEL),
             needs: Window::new(),
             wake_error: Peak::default(),
+            latching: Peak::default(),
             handing_over: Peak::default(),
             one_ahead: false,
         }
@@ -86,7 +88,7 @@ impl Schedule {
         let wake_by = commit_by - in_hand;
         Plan {
             wake_by,
-            latch_by: wake_by + self.wake_error.0,
+            latch_by: wake_by + self.wake_error.0 + self.latching.0,
             drawn_by: commit_by - self.handing_over.0,
             commit_by,
             photon: self.photon(target.vblank),
@@ -106,6 +108,7 @@ impl Schedule {
     /// Takes in a frame that came on.
     pub fn observe(&mut self, frame: &Frame) {
         self.wake_error.observe(frame.wake - frame.planned_wake);
+        self.latching.observe(frame.latch - frame.wake);
         self.handing_over.observe(frame.handing_over());
         let needed = frame.needed();
         self.reserve.observe(needed, frame.missed() > 0);

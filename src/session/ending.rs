@@ -12,7 +12,7 @@ use crate::vulkan::{Device, VulkanError};
 #[derive(Debug)]
 pub struct Ending {
     // First: the panel goes dark before the memory that it scans out is freed.
-    _display: Option<Box<dyn Display>>,
+    display: Option<Box<dyn Display>>,
     device: Arc<Device>,
     /// What it was like.
     pub run: Run,
@@ -52,7 +52,7 @@ impl Ending {
         run: Run,
         means: Means,
     ) -> Self {
-        Self { _display: display, device, run, means }
+        Self { display, device, run, means }
     }
 
     /// The last picture on the panel, in panel codes; `None` where there was none.
@@ -61,8 +61,18 @@ impl Ending {
         Readback::new(&self.device, image, FORMAT)?.picture().map(Some)
     }
 
+    /// Turns the panel off and gives the lease back, and keeps the rest.
+    pub fn give_back(&mut self) {
+        self.display = None;
+    }
+
     /// An error where something else than the application and its limit ended it. Gives the display back.
     pub fn result(mut self) -> Result<(), SessionError> {
-        self.run.error.take().map_or(Ok(()), |error| Err(error.into()))
+        self.take_error().map_or(Ok(()), Err)
+    }
+
+    /// What ended it, where that was neither the application nor its limit.
+    pub fn take_error(&mut self) -> Option<SessionError> {
+        self.run.error.take().map(SessionError::from)
     }
 }

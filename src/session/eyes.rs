@@ -14,9 +14,9 @@ pub struct Eyes(Kind);
 enum Kind {
     Still(Painter),
     Pixels([u32; 2]),
-    /// Only until they are imported.
-    Shared(Option<[[SharedImage; 2]; SLOTS]>),
-    /// Made already.
+    /// A pair for each slot until they are imported, none after.
+    Shared(Vec<[SharedImage; 2]>),
+    /// On the device already.
     Made([Arc<EyeImages>; SLOTS]),
 }
 
@@ -29,18 +29,23 @@ impl Eyes {
         Self(Kind::Still(Box::new(paint)))
     }
 
-    /// Pictures of that size, each side 1 at least, whose pixels the application writes each frame:
-    /// [`Frame::canvas`](super::Frame::canvas) and [`Frame::paint`](super::Frame::paint).
+    /// Pictures of that size whose pixels the application writes each frame: [`Frame::canvas`](super::Frame::canvas) and
+    /// [`Frame::paint`](super::Frame::paint).
+    ///
+    /// # Panics
+    /// When they have no pixels.
     pub fn pixels(size_px: [u32; 2]) -> Self {
+        assert!(!size_px.contains(&0), "eye images of no pixels");
         Self(Kind::Pixels(size_px))
     }
 
     /// Pictures in dma-bufs, that any engine, GPU or process draws: pairs of a left and a right one, all of one size.
     /// Which pair a frame is to be drawn in, [`Frame::pair`](super::Frame::pair) says; what they hold before may be lost.
     pub fn shared(pairs: [[SharedImage; 2]; SLOTS]) -> Self {
-        Self(Kind::Shared(Some(pairs)))
+        Self(Kind::Shared(Vec::from(pairs)))
     }
 
+    /// Images of the device that the session will be shown with.
     pub(super) fn made(images: [Arc<EyeImages>; SLOTS]) -> Self {
         Self(Kind::Made(images))
     }
@@ -83,7 +88,7 @@ impl Slots {
             })?,
             Kind::Made(images) => images.clone(),
             Kind::Shared(pairs) => {
-                let mut pairs = pairs.take().into_iter().flatten();
+                let mut pairs = pairs.drain(..);
                 each(|_| EyeImages::drawn_elsewhere(device, pairs.next().expect("a pair for each slot")))?
             }
         };

@@ -30,8 +30,8 @@ pub struct Session {
     pub(super) canvases: Canvases,
     pub(super) unfinished: Option<Unfinished>,
     pub(super) director: Option<JoinHandle<Result<Ending, SessionError>>>,
-    /// Kept so that none is freed by the vblank loop.
-    pub(super) _layers: Vec<Arc<LayerImage>>,
+    /// All that frames can lie under. Kept so that none is freed by the vblank loop.
+    pub(super) layers: Vec<Arc<LayerImage>>,
 }
 
 /// A frame that was submitted and is still being drawn.
@@ -49,14 +49,20 @@ enum Until {
 }
 
 impl Until {
-    /// Waits for it, for a while; whether it has come.
-    fn wait(&self) -> bool {
+    /// Waits for it, for a while; whether it has come, and `None` when it never will.
+    fn wait(&self) -> Option<bool> {
         match self {
             Self::Readable(fd) => {
                 let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-                poll(&mut fds, PollTimeout::from(LOOK_MS)).is_ok_and(|ready| ready > 0)
+                Some(poll(&mut fds, PollTimeout::from(LOOK_MS)).is_ok_and(|ready| ready > 0))
             }
-            Self::Reached(point) => point.wait(Span::from_ms(LOOK_MS.into())),
+            Self::Reached(point) => match point.wait(Span::from_ms(LOOK_MS.into())) {
+                Ok(reached) => Some(reached),
+                Err(error) => {
+                    tracing::warn!("a frame is not shown: {error}");
+                    None
+                }
+            },
         }
     }
 }
@@ -107,9 +113,10 @@ impl Session {
     fn finish(&mut self) {
         let Some(Unfinished { pose, until }) = self.unfinished.take() else { return };
         while self.state() != DisplayState::Ended {
-            if until.wait() {
-                self.writer.submit(pose, Instant::now());
-                return;
+            match until.wait() {
+                Some(true) => return self.writer.submit(pose, Instant::now()),
+                Some(false) => {}
+                None => return,
             }
         }
     }
@@ -209,10 +216,12 @@ impl Frame<'_> {
     /// The same with these layers over it, the first lowest. Those kept to the head are where the head is when it is shown.
     ///
     /// # Panics
-    /// When there are more than [`Options::layers`].
+    /// When there are more than [`Options::layers`], or one whose image another headset made.
     pub fn submit_under(self, layers: &[Layer], pose: Pose) {
         let most = self.session.options.layers;
         assert!(layers.len() <= most, "{} layers; the session was opened for {most}", layers.len());
+        let own = |layer: &Layer| self.session.layers.iter().any(|own| Arc::ptr_eq(own, &layer.image));
+        assert!(layers.iter().all(own), "a layer's image was made by another headset");
         self.session.writer.submit_under(layers, pose, Instant::now());
     }
 

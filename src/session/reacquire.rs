@@ -17,7 +17,7 @@ use crate::lease::request::{Keeper, RequestError, Source, Way, wayland};
 use crate::time::{Instant, Span};
 
 /// Whoever leases displays may be starting: the look at whether its socket is there costs nothing.
-const FOR_A_SOCKET: Span = Span::from_ms(100);
+const FOR_A_SOCKET: Span = Span::from_ms(20);
 /// A card says when anything changes. To ask it anew reads EDIDs, which some headsets take badly.
 const FOR_A_CARD: Span = Span::from_ms(2_000);
 /// How often the one who waits may give up.
@@ -84,10 +84,10 @@ impl Lost {
         if let Some(lease) = self.inherited() {
             return plugged_in(lease).and_then(|lease| Venue::on(lease, &self.options)).map(Some);
         }
-        if self.options.from == From::Lease(Way::Wayland)
-            && !wayland::wait_for_offer(None, &self.options.connector, PATIENCE, give_up)?
-        {
-            return Ok(None);
+        if self.options.from == From::Lease(Way::Wayland) {
+            let wanted = &self.options.connector;
+            let lease = wayland::request_when_offered(None, wanted, PATIENCE, give_up)?;
+            return lease.map(|lease| Venue::on(lease, &self.options)).transpose();
         }
         Venue::find(&self.options).map(Some)
     }

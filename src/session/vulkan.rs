@@ -1,24 +1,35 @@
 //! For applications that draw with Vulkan: the one place where handles of `ash` 0.38 are seen.
 //!
-//! [`Headset::app_device`] opens a device to draw with, beside ours; [`AppDevice::from_handles`] takes one that there is.
-//! [`Headset::vulkan_eyes`] makes images that both see, and [`Frame::submit_at`] hands a frame over when a timeline
-//! semaphore comes to a value. Images of an own making, exported as dma-bufs, go with [`Eyes::shared`] and
-//! [`Frame::submit_when`] instead: that is what a GPU of its own memory does best.
+//! An application draws with a device of its own, on the GPU that [`Headset::gpu`] names, or with one that
+//! [`Headset::app_device`] opens for it. [`Headset::vulkan_session`] makes the images. Each frame it draws those of
+//! [`Frame::pair`] between [`AppImage::begin`] and [`AppImage::finish`], and hands them over with [`Frame::submit_at`] when a
+//! timeline semaphore comes to a value, or with [`Frame::submit_when`] when a sync fd does. The headset's own work never
+//! waits for the application's on the GPU: a frame that is not finished is not shown yet.
 //!
+//! Whoever draws with another GPU, or in another process, shares dma-bufs instead: [`Eyes::shared`].
+//!
+//! [`Frame::pair`]: super::Frame::pair
 //! [`Frame::submit_at`]: super::Frame::submit_at
 //! [`Frame::submit_when`]: super::Frame::submit_when
 
 use std::sync::Arc;
 
 use super::eyes::Eyes;
-use super::{Headset, SessionError};
+use super::{Headset, Session, SessionError};
 use crate::compositor::EyeImages;
 use crate::compositor::frames::SLOTS;
 
-pub use crate::vulkan::app::{AppDevice, AppImage, FORMAT, Point, USAGE};
+pub use crate::vulkan::app::{AppDevice, AppImage, ENCODING_FORMAT, EXTENSIONS, FORMAT, Point, USAGE};
+pub use crate::vulkan::gpu::Gpu;
 
 impl Headset {
-    /// A device to draw with, on the GPU that draws for the headset and with a queue of its own.
+    /// The GPU, and its driver, that draws for the headset.
+    pub fn gpu(&self) -> Gpu {
+        self.device.gpu()
+    }
+
+    /// A device to draw with, on the GPU that draws for the headset: beside ours, so that neither waits for the other. It
+    /// has one queue, timeline semaphores, dynamic rendering and `VK_KHR_synchronization2`.
     ///
     /// # Errors
     /// When the driver cannot share memory between the two.
@@ -26,21 +37,24 @@ impl Headset {
         Ok(AppDevice::open(&self.device)?)
     }
 
-    /// Images of that size for `app` to draw on, and what begins a session with them: by pair, as
-    /// [`Frame::pair`](super::Frame::pair) names them, the left eye's and the right eye's. Keep them for as long as `app`
-    /// draws.
+    /// Begins to show what the application draws on images of that size with `app`. They are the left and the right eye's of each
+    /// [`pair`](super::Frame::pair), and to be kept for as long as `app` draws on them.
     ///
     /// # Errors
-    /// When either device cannot use the other's memory.
-    pub fn vulkan_eyes(
-        &self,
+    /// As [`session`](Self::session), and when `app` is of another GPU or driver than [`gpu`](Self::gpu).
+    ///
+    /// # Panics
+    /// When the images have no pixels.
+    pub fn vulkan_session(
+        self,
         app: &Arc<AppDevice>,
         size_px: [u32; 2],
-    ) -> Result<(Eyes, [[AppImage; 2]; SLOTS]), SessionError> {
+    ) -> Result<(Session, [[AppImage; 2]; SLOTS]), SessionError> {
+        assert!(!size_px.contains(&0), "eye images of no pixels");
         let make = || EyeImages::drawn_by(app, &self.device, size_px);
         let [(first, first_drawn), (second, second_drawn), (third, third_drawn)] =
             [make()?, make()?, make()?];
         let eyes = Eyes::made([first, second, third].map(Arc::new));
-        Ok((eyes, [first_drawn, second_drawn, third_drawn]))
+        Ok((self.session(eyes)?, [first_drawn, second_drawn, third_drawn]))
     }
 }

@@ -1,38 +1,32 @@
 //! A Vulkan device that an application draws with, and images that it shares with ours.
 //!
 //! The application never gets at our own device: Vulkan lets one thread at a time use a queue, and the vblank loop is to
-//! wait for nobody. So it has another one, its own or [`AppDevice::open`]'s, and images that both see. They lie in the
-//! CPU's memory (`VK_EXT_external_memory_host`), which every driver that has the extension can draw on and sample, row by
-//! row, and which costs nothing where the CPU draws. A GPU is better served by images of its own memory, exported as
-//! dma-bufs.
+//! wait for nobody; nor does a device that is lost take others along. So it draws with another device of the same GPU and
+//! driver, one of its own or [`AppDevice::open`]'s. The images lie in the GPU's memory, laid out as the GPU likes it best;
+//! the memory goes from one device to the other as an opaque fd (`VK_KHR_external_memory_fd`).
 
-use std::num::NonZeroUsize;
-use std::ptr::NonNull;
+use std::ffi::CStr;
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
-use ash::{ext, vk};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use ash::{khr, vk};
 
 use super::device::Device;
 use super::error::{Context, VulkanError};
-use super::image::Image;
+use super::gpu::{Gpu, name_of};
+use super::image::{Exported, Image, WHOLE, image_info};
 use super::instance::Instance;
 use crate::time::Span;
 
-/// A Vulkan device of the application's. Its handles are for `ash` 0.38.
-pub struct AppDevice {
-    instance: ash::Instance,
-    physical: vk::PhysicalDevice,
-    raw: ash::Device,
-    queue_family: u32,
-    host_memory: ext::external_memory_host::Device,
-    /// Of a device that was opened here, and is closed here.
-    own: Option<Arc<Instance>>,
-}
+/// What a device must have been opened with to draw for a headset.
+pub const EXTENSIONS: [&CStr; 1] = [khr::external_memory_fd::NAME];
 
 /// The format of shared images. What is written holds sRGB-encoded codes; an application that would have its GPU encode
-/// them draws through a view of `B8G8R8A8_SRGB`.
-pub const FORMAT: vk::Format = vk::Format::B8G8R8A8_UNORM;
+/// them draws through a view of [`ENCODING_FORMAT`].
+pub const FORMAT: vk::Format = vk::Format::R8G8B8A8_UNORM;
+
+/// The format of another view that shared images can have: the GPU encodes what is drawn through it.
+pub const ENCODING_FORMAT: vk::Format = vk::Format::R8G8B8A8_SRGB;
 
 /// What shared images can be used for.
 pub const USAGE: vk::ImageUsageFlags = vk::ImageUsageFlags::from_raw(
@@ -42,20 +36,35 @@ pub const USAGE: vk::ImageUsageFlags = vk::ImageUsageFlags::from_raw(
         | vk::ImageUsageFlags::TRANSFER_DST.as_raw(),
 );
 
-const HOST: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
+/// The layout in which images go from one device to the other.
+const HANDED_OVER: vk::ImageLayout = vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL;
+
+/// A Vulkan device of the application's. Its handles are those of `ash` 0.38.
+pub struct AppDevice {
+    instance: ash::Instance,
+    physical: vk::PhysicalDevice,
+    raw: ash::Device,
+    queue_family: u32,
+    /// Of a device that was opened here, and is closed here.
+    own: Option<Arc<Instance>>,
+}
 
 impl AppDevice {
     /// Opens a second device where ours is, with one queue for graphics, timeline semaphores, dynamic rendering and
     /// `VK_KHR_synchronization2`.
     pub(crate) fn open(ours: &Device) -> Result<Arc<Self>, VulkanError> {
-        if ours.capabilities().host_memory_alignment.is_none() {
-            return Err(lacks(ours));
+        if !ours.capabilities().memory_fd {
+            return Err(VulkanError::Unsupported {
+                device: ours.name().to_string(),
+                feature: "memory that two devices share (VK_KHR_external_memory_fd)",
+                remedy: "share the application's images as dma-bufs, or have the CPU draw them",
+            });
         }
         let instance = ours.instance().clone();
         let queues = [vk::DeviceQueueCreateInfo::default()
             .queue_family_index(ours.queue_family)
             .queue_priorities(&[0.0])];
-        let extensions = [ext::external_memory_host::NAME.as_ptr()];
+        let extensions = EXTENSIONS.map(CStr::as_ptr);
         let mut modern =
             vk::PhysicalDeviceVulkan13Features::default().dynamic_rendering(true).synchronization2(true);
         let mut timeline = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
@@ -69,7 +78,6 @@ impl AppDevice {
         let raw = unsafe { instance.raw.create_device(ours.physical(), &info, None) }
             .during("open a device for the application")?;
         Ok(Arc::new(Self {
-            host_memory: ext::external_memory_host::Device::new(&instance.raw, &raw),
             instance: instance.raw.clone(),
             physical: ours.physical(),
             raw,
@@ -78,20 +86,33 @@ impl AppDevice {
         }))
     }
 
-    /// A device that the application has opened itself.
+    /// A device that the application has opened itself, of Vulkan 1.2 or newer. `queue_family` is that of the queue which
+    /// draws.
+    ///
+    /// # Errors
+    /// When it was opened without one of [`EXTENSIONS`].
     ///
     /// # Safety
-    /// The handles belong together, and outlive this and all that is made from it. The device was opened with
-    /// `VK_EXT_external_memory_host`, and with the feature `timelineSemaphore` if [`point`](Self::point) is used; the
-    /// family is that of the queue which draws.
+    /// The handles belong together, and outlive what is returned and all that is made from it. Where [`point`](Self::point)
+    /// is used, the device was opened with the feature `timelineSemaphore`.
     pub unsafe fn from_handles(
         instance: ash::Instance,
         physical: vk::PhysicalDevice,
         device: ash::Device,
         queue_family: u32,
-    ) -> Arc<Self> {
-        let host_memory = ext::external_memory_host::Device::new(&instance, &device);
-        Arc::new(Self { instance, physical, raw: device, queue_family, host_memory, own: None })
+    ) -> Result<Arc<Self>, VulkanError> {
+        // A device does not know functions of extensions that it was opened without (vkGetDeviceProcAddr).
+        let known = c"vkGetMemoryFdKHR";
+        // SAFETY: the device is the instance's, and the name is zero-terminated.
+        if unsafe { instance.get_device_proc_addr(device.handle(), known.as_ptr()) }.is_none() {
+            return Err(VulkanError::Unsupported {
+                // SAFETY: the physical device is the instance's.
+                device: name_of(&unsafe { instance.get_physical_device_properties(physical) }),
+                feature: "VK_KHR_external_memory_fd, which the application's device was opened without",
+                remedy: "open it with all of session::vulkan::EXTENSIONS",
+            });
+        }
+        Ok(Arc::new(Self { instance, physical, raw: device, queue_family, own: None }))
     }
 
     /// The instance.
@@ -109,7 +130,7 @@ impl AppDevice {
         &self.raw
     }
 
-    /// The family of the queue that draws.
+    /// The family of the queue that draws. A device that was opened for the application has one queue of it.
     pub fn queue_family(&self) -> u32 {
         self.queue_family
     }
@@ -120,6 +141,16 @@ impl AppDevice {
     /// The semaphore is a timeline semaphore of this device and outlives the point.
     pub unsafe fn point(self: &Arc<Self>, semaphore: vk::Semaphore, value: u64) -> Point {
         Point { device: self.clone(), semaphore, value }
+    }
+
+    /// Whether it can use memory of `ours`.
+    fn suits(&self, ours: &Device) -> Result<(), VulkanError> {
+        if Gpu::of(&self.instance, self.physical) == ours.gpu() {
+            return Ok(());
+        }
+        // SAFETY: the physical device is the instance's.
+        let properties = unsafe { self.instance.get_physical_device_properties(self.physical) };
+        Err(VulkanError::OtherGpu { theirs: name_of(&properties), ours: ours.name().to_string() })
     }
 }
 
@@ -148,28 +179,32 @@ pub struct Point {
 }
 
 impl Point {
-    /// Waits until it is reached, at most for `longest`; whether it is. A device that is lost reaches no point.
-    pub(crate) fn wait(&self, longest: Span) -> bool {
+    /// Waits until it is reached, at most for `longest`; whether it is.
+    ///
+    /// # Errors
+    /// When it never will be: the device is lost.
+    pub(crate) fn wait(&self, longest: Span) -> Result<bool, VulkanError> {
         let (semaphores, values) = ([self.semaphore], [self.value]);
         let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
         let timeout_ns = longest.as_ns().max(0) as u64;
         // SAFETY: the semaphore is one of this device's, by the contract of `AppDevice::point`.
-        let waited = unsafe { self.device.raw.wait_semaphores(&info, timeout_ns) };
-        if !matches!(waited, Ok(()) | Err(vk::Result::TIMEOUT)) {
-            // Not at full speed, where nothing will change.
-            std::thread::sleep(longest.to_duration());
+        match unsafe { self.device.raw.wait_semaphores(&info, timeout_ns) } {
+            Ok(()) => Ok(true),
+            Err(vk::Result::TIMEOUT) => Ok(false),
+            Err(result) => Err(result).during("wait for the application's device"),
         }
-        waited.is_ok()
     }
 }
 
-/// An image of the application's device, which ours sees too.
+/// An image of the application's device, which ours reads.
+///
+/// It is of [`FORMAT`], with the uses of [`USAGE`], views of [`ENCODING_FORMAT`] allowed, optimal tiling, one mip level and
+/// one sample.
 pub struct AppImage {
     device: Arc<AppDevice>,
     raw: vk::Image,
     memory: vk::DeviceMemory,
-    // Last: it is what the image lies in.
-    pixels: Arc<HostMemory>,
+    size_px: [u32; 2],
 }
 
 impl AppImage {
@@ -177,72 +212,102 @@ impl AppImage {
     pub(crate) fn shared(
         app: &Arc<AppDevice>,
         ours: &Arc<Device>,
-        [width_px, height_px]: [u32; 2],
+        size_px: [u32; 2],
     ) -> Result<(Self, Image), VulkanError> {
-        let alignment = ours.capabilities().host_memory_alignment.ok_or_else(|| lacks(ours))?;
-        let layout = Image::layout_of(ours, FORMAT, width_px, height_px, USAGE)?;
-        let pixels = Arc::new(HostMemory::new(layout.length.next_multiple_of(alignment) as usize)?);
-        if !(pixels.start.as_ptr() as u64).is_multiple_of(alignment) {
-            return Err(lacks(ours));
-        }
-        let (pointer, length) = (pixels.start.as_ptr(), pixels.length.get());
-        let backing = Box::new(pixels.clone());
-        let seen = Image::shared_texture(ours, FORMAT, width_px, height_px, (pointer, length), backing)?;
+        app.suits(ours)?;
+        let (seen, memory) = with_info(size_px, |info| Image::exported(ours, FORMAT, info))?;
         let mut drawn =
-            Self { device: app.clone(), raw: vk::Image::null(), memory: vk::DeviceMemory::null(), pixels };
-        let own = drawn.create(width_px, height_px)?;
-        match own == layout.pitch_bytes {
-            true => Ok((drawn, seen)),
-            false => Err(VulkanError::Unsupported {
-                device: ours.name().to_string(),
-                feature: "the row pitch of the application's device",
-                remedy: "draw on the same device, or share dma-bufs",
-            }),
-        }
+            Self { device: app.clone(), raw: vk::Image::null(), memory: vk::DeviceMemory::null(), size_px };
+        drawn.create(memory)?;
+        Ok((drawn, seen))
     }
 
-    /// Creates it in its memory; its row pitch.
-    fn create(&mut self, width_px: u32, height_px: u32) -> Result<u64, VulkanError> {
+    fn create(&mut self, memory: Exported) -> Result<(), VulkanError> {
         let device = &self.device.raw;
-        let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(HOST);
-        let info = super::image::image_info(FORMAT, width_px, height_px, vk::ImageTiling::LINEAR, USAGE)
-            .push_next(&mut external);
-        let whole = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
-        // SAFETY: descriptions are complete; what is created is owned by `self` at once; the memory is mapped for its
-        // length as long as `self` lives.
+        // SAFETY: the description is complete; what is created is owned by `self` at once.
+        self.raw = with_info(self.size_px, |info| unsafe { device.create_image(&info, None) })
+            .during("create an image for the application")?;
+        let Exported { fd, length, kind } = memory;
+        // The driver owns the fd once the import has succeeded (VkImportMemoryFdInfoKHR); until then we do.
+        let fd = fd.into_raw_fd();
+        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(self.raw);
+        let mut import = vk::ImportMemoryFdInfoKHR::default()
+            .handle_type(vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD)
+            .fd(fd);
+        let info = vk::MemoryAllocateInfo::default()
+            .allocation_size(length)
+            .memory_type_index(kind)
+            .push_next(&mut dedicated)
+            .push_next(&mut import);
+        // SAFETY: the memory was exported for an image like this one by a device of the same GPU and driver, and size and
+        // type are those it was allocated with (VUID-VkMemoryAllocateInfo-allocationSize-01742); the image has none yet.
         unsafe {
-            self.raw = device.create_image(&info, None).during("create an image for the application")?;
-            let needs = device.get_image_memory_requirements(self.raw);
-            let start = self.pixels.start.as_ptr().cast();
-            let mut importable = vk::MemoryHostPointerPropertiesEXT::default();
-            let ask = self.device.host_memory.fp().get_memory_host_pointer_properties_ext;
-            ask(device.handle(), HOST, start, &mut importable)
-                .result()
-                .during("look at the application's memory")?;
-            let allowed = needs.memory_type_bits & importable.memory_type_bits;
-            let length = self.pixels.length.get() as u64;
-            if allowed == 0 || needs.size > length {
-                return Err(VulkanError::Call {
-                    operation: "share memory with the application",
-                    result: vk::Result::ERROR_INVALID_EXTERNAL_HANDLE,
-                });
-            }
-            let mut import =
-                vk::ImportMemoryHostPointerInfoEXT::default().handle_type(HOST).host_pointer(start);
-            let info = vk::MemoryAllocateInfo::default()
-                .allocation_size(length)
-                .memory_type_index(allowed.trailing_zeros())
-                .push_next(&mut import);
-            self.memory = device.allocate_memory(&info, None).during("share memory with the application")?;
-            device.bind_image_memory(self.raw, self.memory, 0).during("bind the application's memory")?;
-            Ok(device.get_image_subresource_layout(self.raw, whole).row_pitch)
+            self.memory = device
+                .allocate_memory(&info, None)
+                .inspect_err(|_| {
+                    let _ = nix::unistd::close(fd);
+                })
+                .during("share memory with the application")?;
+            device.bind_image_memory(self.raw, self.memory, 0).during("bind the application's memory")
         }
     }
 
-    /// The image, on the application's device. It is [`FORMAT`], linear, with the uses of [`USAGE`]; its first layout is
-    /// `UNDEFINED`, and it is to be in `GENERAL`, with what was written available to the host, when a frame is finished.
+    /// The image, on the application's device.
     pub fn raw(&self) -> vk::Image {
         self.raw
+    }
+
+    /// Width and height in pixels.
+    pub fn size_px(&self) -> [u32; 2] {
+        self.size_px
+    }
+
+    /// Records what a frame begins with: takes the image over, in `layout` and with what it held lost.
+    ///
+    /// # Safety
+    /// `commands` is of this image's device and its queue family, being recorded, and not within a render pass.
+    pub unsafe fn begin(&self, commands: vk::CommandBuffer, layout: vk::ImageLayout) {
+        let nobody = (vk::QUEUE_FAMILY_IGNORED, vk::QUEUE_FAMILY_IGNORED);
+        // SAFETY: as the caller promises.
+        unsafe { self.barrier(commands, (vk::ImageLayout::UNDEFINED, layout), nobody) };
+    }
+
+    /// Records what a frame ends with: gives the image, which was drawn in `layout`, to the headset's device.
+    ///
+    /// # Safety
+    /// As for [`begin`](Self::begin), and the image is in `layout`.
+    pub unsafe fn finish(&self, commands: vk::CommandBuffer, layout: vk::ImageLayout) {
+        let nobody = (vk::QUEUE_FAMILY_IGNORED, vk::QUEUE_FAMILY_IGNORED);
+        let families = (self.device.queue_family, vk::QUEUE_FAMILY_EXTERNAL);
+        // Both who gives and who takes must name the same two layouts, and only one of them knows how it was drawn.
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.barrier(commands, (layout, HANDED_OVER), nobody);
+            self.barrier(commands, (HANDED_OVER, HANDED_OVER), families);
+        }
+    }
+
+    unsafe fn barrier(
+        &self,
+        commands: vk::CommandBuffer,
+        (from, to): (vk::ImageLayout, vk::ImageLayout),
+        (source, destination): (u32, u32),
+    ) {
+        let everything = vk::PipelineStageFlags::ALL_COMMANDS;
+        let barrier = [vk::ImageMemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::MEMORY_WRITE)
+            .dst_access_mask(vk::AccessFlags::MEMORY_READ | vk::AccessFlags::MEMORY_WRITE)
+            .old_layout(from)
+            .new_layout(to)
+            .src_queue_family_index(source)
+            .dst_queue_family_index(destination)
+            .image(self.raw)
+            .subresource_range(WHOLE)];
+        let none = vk::DependencyFlags::empty();
+        // SAFETY: as the caller promises. Of Vulkan 1.0, so that no feature is needed.
+        unsafe {
+            self.device.raw.cmd_pipeline_barrier(commands, everything, everything, none, &[], &[], &barrier);
+        }
     }
 }
 
@@ -258,48 +323,19 @@ impl Drop for AppImage {
 
 impl std::fmt::Debug for AppImage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("AppImage").field("raw", &self.raw).finish_non_exhaustive()
+        formatter.debug_struct("AppImage").field("size_px", &self.size_px).finish_non_exhaustive()
     }
 }
 
-/// Whole pages of this process's memory.
-struct HostMemory {
-    start: NonNull<u8>,
-    length: NonZeroUsize,
-}
-
-// SAFETY: plain memory, which nothing here reads or writes; devices do.
-unsafe impl Send for HostMemory {}
-// SAFETY: as above.
-unsafe impl Sync for HostMemory {}
-
-impl HostMemory {
-    fn new(length: usize) -> Result<Self, VulkanError> {
-        let refused = VulkanError::Call {
-            operation: "allocate memory to share with the application",
-            result: vk::Result::ERROR_OUT_OF_HOST_MEMORY,
-        };
-        let Some(length) = NonZeroUsize::new(length) else { return Err(refused) };
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping of nothing, wherever the kernel likes.
-        let start = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE) };
-        start.map(|start| Self { start: start.cast(), length }).map_err(|_| refused)
-    }
-}
-
-impl Drop for HostMemory {
-    fn drop(&mut self) {
-        // SAFETY: this object alone owns the mapping, and images that lie in it hold an Arc on it.
-        if let Err(errno) = unsafe { munmap(self.start.cast(), self.length.get()) } {
-            tracing::error!(%errno, "could not unmap memory shared with the application");
-        }
-    }
-}
-
-fn lacks(device: &Device) -> VulkanError {
-    VulkanError::Unsupported {
-        device: device.name().to_string(),
-        feature: "import of CPU memory (VK_EXT_external_memory_host)",
-        remedy: "export the application's images as dma-bufs instead",
-    }
+/// Describes a shared image, on whichever device.
+fn with_info<R>([width_px, height_px]: [u32; 2], make: impl FnOnce(vk::ImageCreateInfo<'_>) -> R) -> R {
+    let mut external = vk::ExternalMemoryImageCreateInfo::default()
+        .handle_types(vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD);
+    let views = [FORMAT, ENCODING_FORMAT];
+    let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&views);
+    let info = image_info(FORMAT, width_px, height_px, vk::ImageTiling::OPTIMAL, USAGE)
+        .flags(vk::ImageCreateFlags::MUTABLE_FORMAT)
+        .push_next(&mut formats)
+        .push_next(&mut external);
+    make(info)
 }

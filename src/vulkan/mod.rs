@@ -11,10 +11,12 @@ pub mod buffer;
 pub mod commands;
 pub mod device;
 pub mod error;
+pub mod gpu;
 pub mod image;
 pub mod instance;
 pub mod mapping;
 pub mod pipeline;
+pub mod timestamps;
 
 pub use buffer::Buffer;
 pub use commands::Commands;

@@ -156,6 +156,8 @@ fn frames_that_need_most_of_a_period_are_drawn_one_ahead_and_not_by_turns() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// It does not oscillate: where a load stays as it is, the time in hand only ever shrinks, and comes to rest.
     #[test]
     fn under_an_even_load_the_time_in_hand_shrinks_and_comes_to_rest(

@@ -153,11 +153,16 @@ impl Simulation {
                 tally.check_period(pacer.clock().period_ns(), vblanks.period_ns, flip.time);
             };
             let mut frame = plan(&pacer, now);
+            frame.wake = frame.planned_wake.max(now) + costs.wake_late;
+            now = frame.wake;
             if pacer.pending().is_some_and(|pending| pending.target.time <= frame.planned_wake) {
                 settle(&mut pacer, &mut now, noise);
-                frame = plan(&pacer, now);
+                let planned = plan(&pacer, now);
+                if planned.target.sequence > frame.target.sequence {
+                    frame = Frame { wake: planned.planned_wake.max(now) + costs.wake_late, ..planned };
+                }
+                (frame.target, frame.plan) = (planned.target, planned.plan);
             }
-            frame.wake = frame.planned_wake.max(now) + costs.wake_late;
             frame.latch = frame.wake;
             frame.rewarped = !app.has_new(frame.latch, vblanks, &costs);
             frame.drawn = frame.latch + costs.composite;

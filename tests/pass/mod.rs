@@ -1,0 +1,37 @@
+//! One frame through the real pass, with Vulkan's validation on.
+
+use std::sync::{Arc, OnceLock};
+
+use leasehold::compositor::readback::{PanelPicture, Readback};
+use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose};
+use leasehold::headset::Headset;
+use leasehold::kms::buffer::PixelFormat;
+use leasehold::vulkan::instance::validation_messages;
+use leasehold::vulkan::{Device, Image, Instance};
+
+fn device() -> &'static Arc<Device> {
+    static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        let instance = Instance::new(true).expect("Vulkan and its validation layer");
+        Device::open(&Arc::new(instance)).expect("a Vulkan device")
+    })
+}
+
+/// One frame through the pass.
+pub fn composite(
+    headset: &Arc<Headset>,
+    eyes: [&Pixels; 2],
+    options: Options,
+    format: PixelFormat,
+) -> PanelPicture {
+    let (width, height) = (headset.panel.eye_width * 2, headset.panel.eye_height);
+    let compositor = Compositor::new(device(), headset, width, height, format, options).unwrap();
+    let images = Arc::new(EyeImages::upload(device(), eyes[0], eyes[1]).unwrap());
+    let target = Arc::new(Image::target(device(), compositor.target_format(), width, height).unwrap());
+    let mut pass = compositor.pass(&images, &target).unwrap();
+    pass.latch(Pose::AHEAD, Pose::AHEAD, 7);
+    pass.run().unwrap();
+    let picture = Readback::new(device(), &target, format).unwrap().picture().unwrap();
+    assert_eq!(validation_messages(), 0, "the validation layer found mistakes");
+    picture
+}
