@@ -122,7 +122,7 @@ impl Giver {
     fn ready(&mut self) {
         match self {
             Self::Wayland(kind, lessor) => {
-                lessor.get_or_insert_with(|| Lessor::start(*kind));
+                lessor.get_or_insert_with(|| Lessor::start_on_first_cpu(*kind));
                 wait_until("the headset is on offer", || {
                     wayland::offers(Some(kind.socket()), Span::from_ms(5000))
                         .is_ok_and(|(_, offers)| offers == [HEADSET])
