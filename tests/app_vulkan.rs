@@ -341,8 +341,8 @@ unsafe extern "system" fn count(
 fn an_app_draws_on_a_device_of_its_own() {
     let headset = open(Some(60), None);
     let engine = Engine::start();
-    let gpu = headset.gpu();
-    let physical = engine.find(|other| other == gpu).expect("the app sees the same GPU");
+    // SAFETY: the instance is alive.
+    let physical = unsafe { headset.gpu().find(&engine.instance) }.expect("the app sees the same GPU");
     let raw = engine.open(physical, &EXTENSIONS);
     let device = engine.hand_over(physical, &raw).unwrap();
     let mut app = App::new(&device);

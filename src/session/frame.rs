@@ -1,18 +1,18 @@
 //! A running session, and its frames.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::SessionError;
 use super::canvas::Canvas;
-use super::director::SharedViews;
 use super::ending::Ending;
 use super::eyes::Canvases;
 use super::options::Options;
+use super::sight::Sight;
 use super::view::View;
 use crate::compositor::Pose;
 use crate::compositor::frames::{DisplayState, FrameWriter};
@@ -26,12 +26,14 @@ use crate::vulkan::app::Point;
 pub struct Session {
     pub(super) options: Options,
     pub(super) writer: FrameWriter,
-    pub(super) views: SharedViews,
+    pub(super) sight: Arc<Sight>,
     pub(super) canvases: Canvases,
     pub(super) unfinished: Option<Unfinished>,
     pub(super) director: Option<JoinHandle<Result<Ending, SessionError>>>,
-    /// All that frames can lie under. Kept so that none is freed by the vblank loop.
-    pub(super) layers: Vec<Arc<LayerImage>>,
+    /// What lies over the frame that is drawn.
+    pub(super) layers: Vec<Layer>,
+    /// All that layers can show. Kept so that none is freed by the vblank loop.
+    pub(super) images: Vec<Arc<LayerImage>>,
 }
 
 /// A frame that was submitted and is still being drawn.
@@ -78,6 +80,7 @@ impl Session {
     /// other things.
     pub fn wait(&mut self) -> Option<Frame<'_>> {
         self.finish();
+        self.layers.clear();
         let begin = self.writer.next_frame(Instant::now())?;
         sleep_until(begin);
         let state = self.state();
@@ -86,8 +89,9 @@ impl Session {
         }
         let photon = self.writer.photon();
         let pose = self.options.poses.pose_at(photon);
-        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Frame { session: self, state, photon, pose, views })
+        self.sight = self.sight.newest();
+        let sight = self.sight.clone();
+        Some(Frame { session: self, state, photon, pose, sight })
     }
 
     /// What becomes of frames now.
@@ -114,11 +118,15 @@ impl Session {
         let Some(Unfinished { pose, until }) = self.unfinished.take() else { return };
         while self.state() != DisplayState::Ended {
             match until.wait() {
-                Some(true) => return self.writer.submit(pose, Instant::now()),
+                Some(true) => return self.hand_over(pose),
                 Some(false) => {}
                 None => return,
             }
         }
+    }
+
+    fn hand_over(&mut self, pose: Pose) {
+        self.writer.submit_under(&self.layers, pose, Instant::now());
     }
 
     fn stop(&mut self) -> Option<Result<Ending, SessionError>> {
@@ -147,7 +155,7 @@ pub struct Frame<'a> {
     state: DisplayState,
     photon: Instant,
     pose: Pose,
-    views: Arc<[View; 2]>,
+    sight: Arc<Sight>,
 }
 
 impl Drop for Frame<'_> {
@@ -177,7 +185,7 @@ impl Frame<'_> {
 
     /// How the left and the right eye see.
     pub fn views(&self) -> &[View; 2] {
-        &self.views
+        &self.sight.views
     }
 
     /// Which pair of images it is to be drawn in, of those the session was begun with. Nobody reads them until it is
@@ -202,27 +210,29 @@ impl Frame<'_> {
     /// # Panics
     /// As [`canvas`](Self::canvas).
     pub fn paint(&mut self, mut colour: impl FnMut([f64; 3]) -> [u8; 3]) {
-        let (views, pose) = (self.views.clone(), self.pose);
-        for (eye, view) in views.iter().enumerate() {
+        let (sight, pose) = (self.sight.clone(), self.pose);
+        for (eye, view) in sight.views.iter().enumerate() {
             self.canvas(eye).paint(view, pose, &mut colour);
         }
     }
 
-    /// Hands it over, drawn from `pose`. It is shown from the next vblank on, as seen from where the head looks then.
-    pub fn submit(self, pose: Pose) {
-        self.session.writer.submit(pose, Instant::now());
-    }
-
-    /// The same with these layers over it, the first lowest. Those kept to the head are where the head is when it is shown.
+    /// The frame with these layers over it, the first lowest. Those kept to the head are where the head is when it is shown.
     ///
     /// # Panics
     /// When there are more than [`Options::layers`], or one whose image another headset made.
-    pub fn submit_under(self, layers: &[Layer], pose: Pose) {
+    pub fn under(self, layers: &[Layer]) -> Self {
         let most = self.session.options.layers;
         assert!(layers.len() <= most, "{} layers; the session was opened for {most}", layers.len());
-        let own = |layer: &Layer| self.session.layers.iter().any(|own| Arc::ptr_eq(own, &layer.image));
+        let own = |layer: &Layer| self.session.images.iter().any(|own| Arc::ptr_eq(own, &layer.image));
         assert!(layers.iter().all(own), "a layer's image was made by another headset");
-        self.session.writer.submit_under(layers, pose, Instant::now());
+        self.session.layers.clear();
+        self.session.layers.extend_from_slice(layers);
+        self
+    }
+
+    /// Hands it over, drawn from `pose`. It is shown from the next vblank on, as seen from where the head looks then.
+    pub fn submit(self, pose: Pose) {
+        self.session.hand_over(pose);
     }
 
     /// The same for images that are still being drawn: they are once `finished` is readable, as a sync file
@@ -232,7 +242,8 @@ impl Frame<'_> {
         self.session.unfinished = Some(Unfinished { pose, until: Until::Readable(finished) });
     }
 
-    /// The same for images that are drawn once the application's own Vulkan device has come to that point.
+    /// The same for images that are drawn once the application's Vulkan device has come to that point. Where the device is
+    /// lost before, the frame is not shown.
     pub fn submit_at(self, point: Point, pose: Pose) {
         self.session.unfinished = Some(Unfinished { pose, until: Until::Reached(point) });
     }

@@ -8,6 +8,34 @@
 //!
 //! Whoever draws with another GPU, or in another process, shares dma-bufs instead: [`Eyes::shared`].
 //!
+//! A device of the application's own, of Vulkan 1.3 here:
+//! ```no_run
+//! use ash::vk;
+//! use leasehold::Headset;
+//! use leasehold::session::vulkan::{AppDevice, EXTENSIONS};
+//! use leasehold::session::{Options, SessionError};
+//!
+//! # fn app(instance: ash::Instance) -> Result<(), SessionError> {
+//! let headset = Headset::open(Options::default())?;
+//! // SAFETY: the instance is alive.
+//! let physical = unsafe { headset.gpu().find(&instance) }.expect("a Vulkan loader that knows the same drivers");
+//! // Its first family is for graphics on all that are known; better look.
+//! let queues = [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[0.5])];
+//! let extensions = EXTENSIONS.map(|name| name.as_ptr());
+//! let mut timeline = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+//! let info = vk::DeviceCreateInfo::default()
+//!     .queue_create_infos(&queues)
+//!     .enabled_extension_names(&extensions)
+//!     .push_next(&mut timeline);
+//! // SAFETY: what is asked for, every driver has that draws for a headset.
+//! let raw = unsafe { instance.create_device(physical, &info, None) }.expect("a device");
+//! // SAFETY: they belong together, and are destroyed last.
+//! let device = unsafe { AppDevice::from_handles(instance, physical, raw, 0) }?;
+//! let (session, images) = headset.vulkan_session(&device, [1024, 1024])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! [`Frame::pair`]: super::Frame::pair
 //! [`Frame::submit_at`]: super::Frame::submit_at
 //! [`Frame::submit_when`]: super::Frame::submit_when
@@ -18,6 +46,9 @@ use super::eyes::Eyes;
 use super::{Headset, Session, SessionError};
 use crate::compositor::EyeImages;
 use crate::compositor::frames::SLOTS;
+
+/// The version whose handles these are.
+pub use ash;
 
 pub use crate::vulkan::app::{AppDevice, AppImage, ENCODING_FORMAT, EXTENSIONS, FORMAT, Point, USAGE};
 pub use crate::vulkan::gpu::Gpu;

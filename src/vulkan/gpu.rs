@@ -13,6 +13,16 @@ pub struct Gpu {
 }
 
 impl Gpu {
+    /// This one among those that an application's instance knows; `None` where it is not among them.
+    ///
+    /// # Safety
+    /// The instance is alive, and of Vulkan 1.1 at least.
+    pub unsafe fn find(self, instance: &ash::Instance) -> Option<vk::PhysicalDevice> {
+        // SAFETY: as the caller promises.
+        let all = unsafe { instance.enumerate_physical_devices() }.ok()?;
+        all.into_iter().find(|&physical| Self::of(instance, physical) == self)
+    }
+
     /// That of a physical device, which comes from `instance`, of Vulkan 1.1 at least.
     pub(super) fn of(instance: &ash::Instance, physical: vk::PhysicalDevice) -> Self {
         let mut ids = vk::PhysicalDeviceIDProperties::default();
