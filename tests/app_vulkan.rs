@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "an app that draws with ash is unsafe throughout")]
 
 use std::ffi::{CStr, c_void};
+use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -333,7 +334,7 @@ unsafe extern "system" fn count(
     // SAFETY: the layer passes a valid structure and what the messenger was created with.
     let (message, counter) = unsafe { ((*data).message_as_c_str(), &*counter.cast::<AtomicU64>()) };
     counter.fetch_add(1, Ordering::Relaxed);
-    eprintln!("Vulkan validation: {message:?}");
+    let _ = writeln!(std::io::stderr(), "Vulkan validation: {message:?}");
     vk::FALSE
 }
 
@@ -400,7 +401,7 @@ fn a_device_of_another_gpu_is_refused_and_both_are_named() {
         let program = std::env::current_exe().unwrap();
         let output =
             Command::new(program).args(["--exact", TEST, "--nocapture"]).env(INNER, "1").output().unwrap();
-        print!("{}", String::from_utf8_lossy(&output.stdout));
+        std::io::stdout().write_all(&output.stdout).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
