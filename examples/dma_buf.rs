@@ -59,9 +59,11 @@ fn host(path: &str, seconds: f64) -> Result<(), Box<dyn Error>> {
     let door = UnixListener::bind(path)?;
     report("listening", &path)?;
     let (engine, _) = door.accept()?;
-    // One that says nothing for so long has hung; one that only draws for long has not.
-    engine.set_read_timeout(Some(Duration::from_secs(1)))?;
+    // It may have much to load.
+    engine.set_read_timeout(Some(Duration::from_secs(30)))?;
     let (images, fds) = receive::<Images>(&engine)?.ok_or("the engine went without a word")?;
+    // One that says nothing for so long has hung; one that only draws for long has not.
+    engine.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut options = Options::default();
     options.limit.time = Some(Span::from_secs_f64(seconds));
     let mut session = Headset::open(options)?.session(Eyes::shared(pairs(&images, fds)?))?;

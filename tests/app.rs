@@ -219,6 +219,16 @@ fn an_app_that_panics_leaves_a_calm_scene_and_another_can_take_over() {
 }
 
 #[test]
+fn a_session_may_go_to_another_thread() {
+    let mut session = open(options(Until::Frames(LONG)));
+    let app = std::thread::spawn(move || {
+        show(&mut session, GRAY, usize::MAX);
+        session.end().unwrap()
+    });
+    assert!(shows(&last_picture(&app.join().unwrap()), GRAY.into()));
+}
+
+#[test]
 fn a_session_that_is_dropped_gives_everything_back() {
     let poses: Arc<dyn PoseSource> = Arc::new(Turned(0.0));
     let mut session = open(Options { poses: poses.clone(), ..options(Until::Told) });
@@ -264,7 +274,7 @@ fn a_layer_lies_over_the_frame_and_turns_with_the_head() {
     while let Some(mut frame) = session.wait() {
         frame.paint(|_| [60; 3]);
         let pose = frame.pose();
-        frame.submit_under(std::slice::from_ref(&layer), pose);
+        frame.under(std::slice::from_ref(&layer)).submit(pose);
     }
     let picture = last_picture(&session.end().unwrap());
     assert!(shows(&picture, 250), "{:?}", middles(&picture));
@@ -275,6 +285,17 @@ fn a_layer_lies_over_the_frame_and_turns_with_the_head() {
 }
 
 const HELLO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hello_headset.rs");
+
+#[test]
+#[should_panic(expected = "made by another headset")]
+fn an_image_of_another_headset_is_no_layer_of_this_one() {
+    let open = || Headset::open(Options { layers: 1, ..options(Until::Told) }).unwrap();
+    let (mut other, headset) = (open(), open());
+    let image = other.layer(&Pixels::flat(8, 8, 250)).unwrap();
+    let mut session = headset.session(Eyes::pixels([96, 96])).unwrap();
+    let frame = session.wait().unwrap();
+    frame.under(&[Layer { image, quad: Quad::ahead(1.0, [0.5, 0.5]), opacity: 1.0 }]).submit(Pose::AHEAD);
+}
 
 #[test]
 fn an_app_takes_no_more_than_forty_lines() {

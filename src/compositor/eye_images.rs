@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ash::vk;
 
 use crate::time::Span;
+use crate::vulkan::app::{AppDevice, AppImage};
 use crate::vulkan::commands::{Recording, Sharer};
 use crate::vulkan::image::DmaBuf;
 use crate::vulkan::{Buffer, Commands, Device, Image, Mapping, VulkanError};
@@ -134,6 +135,18 @@ impl EyeImages {
             Image::texture_in(device, format.vulkan(), width_px, height_px, buffer).map(Arc::new)
         };
         Self::shared(device, [import(left)?, import(right)?], Sharer::Foreign)
+    }
+
+    /// A pair that another device of this process draws on, and what it draws on.
+    pub fn drawn_by(
+        app: &Arc<AppDevice>,
+        device: &Arc<Device>,
+        size_px: [u32; 2],
+    ) -> Result<(Self, [AppImage; 2]), VulkanError> {
+        let (left, left_seen) = AppImage::shared(app, device, size_px)?;
+        let (right, right_seen) = AppImage::shared(app, device, size_px)?;
+        let seen = [left_seen, right_seen].map(Arc::new);
+        Ok((Self::shared(device, seen, Sharer::Neighbour)?, [left, right]))
     }
 
     fn shared(device: &Arc<Device>, eyes: [Arc<Image>; 2], sharer: Sharer) -> Result<Self, VulkanError> {

@@ -299,6 +299,22 @@ mod tests {
         assert_eq!(writer.state(), DisplayState::Ended);
     }
 
+    #[test]
+    fn an_app_that_stops_while_it_hands_over_holds_nobody_up() {
+        let (mut writer, mut reader) = exchange();
+        for round in 0..2 * SLOTS {
+            let pose = Pose::from_degrees(round as f64, 0.0, 0.0);
+            writer.submit(pose, Instant::default());
+            // It goes no further than this into handing over the next.
+            let _hand_on_it = writer.shared.layers[writer.slot()].lock().unwrap();
+            for fresh in [true, false] {
+                let newest = reader.newest().unwrap();
+                assert_eq!((newest.pose, newest.fresh), (pose, fresh));
+                assert!(reader.layers().is_some(), "its layers can be read too");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_slot_has_two_owners(submits in prop::collection::vec(any::<bool>(), 0..64)) {

@@ -1,14 +1,14 @@
 //! Shows a session's frames for as long as they are wanted, whatever becomes of the display.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::ending::{Ending, Means};
 use super::eyes::Slots;
 use super::fitting::Fitting;
 use super::options::Options;
 use super::reacquire::Lost;
+use super::sight::Sight;
 use super::venue::{Stage, Venue};
-use super::view::View;
 use super::{FORMAT, SessionError};
 use crate::compositor::frames::FrameReader;
 use crate::compositor::{Ended, History, Limit, VblankLoop};
@@ -17,9 +17,6 @@ use crate::thread::priority::{Granted, Urgency, make_realtime};
 use crate::time::Instant;
 use crate::vulkan::Device;
 
-/// How the eyes of the headset see that is shown on; another one may be taken in its place.
-pub type SharedViews = Arc<Mutex<Arc<[View; 2]>>>;
-
 /// Everything that a session is shown with, but for the display.
 #[derive(Debug)]
 pub struct Director {
@@ -27,7 +24,7 @@ pub struct Director {
     pub device: Arc<Device>,
     pub fitting: Fitting,
     pub slots: Slots,
-    pub views: SharedViews,
+    pub sight: Arc<Sight>,
     pub lost: Option<Lost>,
     pub records: Option<RecordWriter>,
 }
@@ -57,7 +54,14 @@ impl Director {
             drop(run.last_picture.take());
             let over = || self.options.limit.is_reached(&run.history, Instant::now());
             let taken = lost.take_again(&over, |venue| {
-                refit(&self.options, &self.device, &mut self.fitting, &mut self.slots, &self.views, &venue)?;
+                refit(
+                    &self.options,
+                    &self.device,
+                    &mut self.fitting,
+                    &mut self.slots,
+                    &mut self.sight,
+                    &venue,
+                )?;
                 venue.furnish(&self.options, &self.device)
             });
             let Some(taken) = taken else {
@@ -108,14 +112,15 @@ fn refit(
     device: &Arc<Device>,
     fitting: &mut Fitting,
     slots: &mut Slots,
-    views: &SharedViews,
+    sight: &mut Arc<Sight>,
     venue: &Venue,
 ) -> Result<(), SessionError> {
     if !fitting.suits(options, device, venue) {
         *fitting = Fitting::new(options, device, venue)?;
-        let seen = fitting.views();
-        slots.refit(device, &seen)?;
-        *views.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
+        let next = Sight::new(fitting.views());
+        slots.refit(device, &next.views)?;
+        sight.follow_with(next.clone());
+        *sight = next;
     }
     Ok(())
 }

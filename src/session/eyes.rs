@@ -16,6 +16,8 @@ enum Kind {
     Pixels([u32; 2]),
     /// A pair for each slot until they are imported, none after.
     Shared(Vec<[SharedImage; 2]>),
+    /// On the device already.
+    Made([Arc<EyeImages>; SLOTS]),
 }
 
 type Painter = Box<dyn FnMut(&[View; 2]) -> [Pixels; 2] + Send>;
@@ -27,9 +29,13 @@ impl Eyes {
         Self(Kind::Still(Box::new(paint)))
     }
 
-    /// Pictures of that size, each side 1 at least, whose pixels the application writes each frame:
-    /// [`Frame::canvas`](super::Frame::canvas) and [`Frame::paint`](super::Frame::paint).
+    /// Pictures of that size whose pixels the application writes each frame: [`Frame::canvas`](super::Frame::canvas) and
+    /// [`Frame::paint`](super::Frame::paint).
+    ///
+    /// # Panics
+    /// When they have no pixels.
     pub fn pixels(size_px: [u32; 2]) -> Self {
+        assert!(!size_px.contains(&0), "eye images of no pixels");
         Self(Kind::Pixels(size_px))
     }
 
@@ -37,6 +43,11 @@ impl Eyes {
     /// Which pair a frame is to be drawn in, [`Frame::pair`](super::Frame::pair) says; what they hold before may be lost.
     pub fn shared(pairs: [[SharedImage; 2]; SLOTS]) -> Self {
         Self(Kind::Shared(Vec::from(pairs)))
+    }
+
+    /// Images of the device that the session will be shown with.
+    pub(super) fn made(images: [Arc<EyeImages>; SLOTS]) -> Self {
+        Self(Kind::Made(images))
     }
 }
 
@@ -46,6 +57,7 @@ impl std::fmt::Debug for Eyes {
             Kind::Still(_) => "Eyes::still",
             Kind::Pixels(_) => "Eyes::pixels",
             Kind::Shared(_) => "Eyes::shared",
+            Kind::Made(_) => "Eyes::made",
         })
     }
 }
@@ -74,6 +86,7 @@ impl Slots {
                 canvases.push(pixels);
                 Ok(images)
             })?,
+            Kind::Made(images) => images.clone(),
             Kind::Shared(pairs) => {
                 let mut pairs = pairs.drain(..);
                 each(|_| EyeImages::drawn_elsewhere(device, pairs.next().expect("a pair for each slot")))?
@@ -87,7 +100,7 @@ impl Slots {
         match &mut self.eyes.0 {
             Kind::Still(paint) => self.images = still(paint, device, views)?,
             // Drawn anew with every frame.
-            Kind::Pixels(_) | Kind::Shared(_) => {}
+            Kind::Pixels(_) | Kind::Shared(_) | Kind::Made(_) => {}
         }
         Ok(())
     }

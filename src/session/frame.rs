@@ -1,43 +1,72 @@
 //! A running session, and its frames.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::SessionError;
 use super::canvas::Canvas;
-use super::director::SharedViews;
 use super::ending::Ending;
 use super::eyes::Canvases;
 use super::options::Options;
+use super::sight::Sight;
 use super::view::View;
 use crate::compositor::Pose;
 use crate::compositor::frames::{DisplayState, FrameWriter};
 use crate::compositor::layer::{Layer, LayerImage};
 use crate::thread::sleep_until;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
+use crate::vulkan::app::Point;
 
 /// A headset that shows what an application draws. The panel goes dark, and its lease is given back, when it is dropped.
 #[derive(Debug)]
 pub struct Session {
     pub(super) options: Options,
     pub(super) writer: FrameWriter,
-    pub(super) views: SharedViews,
+    pub(super) sight: Arc<Sight>,
     pub(super) canvases: Canvases,
     pub(super) unfinished: Option<Unfinished>,
     pub(super) director: Option<JoinHandle<Result<Ending, SessionError>>>,
-    /// Kept so that none is freed by the vblank loop.
-    pub(super) _layers: Vec<Arc<LayerImage>>,
+    /// What lies over the frame that is drawn.
+    pub(super) layers: Vec<Layer>,
+    /// All that layers can show. Kept so that none is freed by the vblank loop.
+    pub(super) images: Vec<Arc<LayerImage>>,
 }
 
 /// A frame that was submitted and is still being drawn.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pose: Pose,
-    finished: OwnedFd,
+    until: Until,
+}
+
+/// What an engine signals when it has drawn a frame.
+#[derive(Debug)]
+enum Until {
+    Readable(OwnedFd),
+    Reached(Point),
+}
+
+impl Until {
+    /// Waits for it, for a while; whether it has come, and `None` when it never will.
+    fn wait(&self) -> Option<bool> {
+        match self {
+            Self::Readable(fd) => {
+                let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+                Some(poll(&mut fds, PollTimeout::from(LOOK_MS)).is_ok_and(|ready| ready > 0))
+            }
+            Self::Reached(point) => match point.wait(Span::from_ms(LOOK_MS.into())) {
+                Ok(reached) => Some(reached),
+                Err(error) => {
+                    tracing::warn!("a frame is not shown: {error}");
+                    None
+                }
+            },
+        }
+    }
 }
 
 /// How often whoever waits for an engine that draws looks whether anyone still wants to see it.
@@ -51,6 +80,7 @@ impl Session {
     /// other things.
     pub fn wait(&mut self) -> Option<Frame<'_>> {
         self.finish();
+        self.layers.clear();
         let begin = self.writer.next_frame(Instant::now())?;
         sleep_until(begin);
         let state = self.state();
@@ -59,8 +89,9 @@ impl Session {
         }
         let photon = self.writer.photon();
         let pose = self.options.poses.pose_at(photon);
-        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Frame { session: self, state, photon, pose, views })
+        self.sight = self.sight.newest();
+        let sight = self.sight.clone();
+        Some(Frame { session: self, state, photon, pose, sight })
     }
 
     /// What becomes of frames now.
@@ -84,14 +115,18 @@ impl Session {
 
     /// Hands over the frame that was still being drawn when it was submitted, once it is done.
     fn finish(&mut self) {
-        let Some(Unfinished { pose, finished }) = self.unfinished.take() else { return };
+        let Some(Unfinished { pose, until }) = self.unfinished.take() else { return };
         while self.state() != DisplayState::Ended {
-            let mut fds = [PollFd::new(finished.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, PollTimeout::from(LOOK_MS)).is_ok_and(|ready| ready > 0) {
-                self.writer.submit(pose, Instant::now());
-                return;
+            match until.wait() {
+                Some(true) => return self.hand_over(pose),
+                Some(false) => {}
+                None => return,
             }
         }
+    }
+
+    fn hand_over(&mut self, pose: Pose) {
+        self.writer.submit_under(&self.layers, pose, Instant::now());
     }
 
     fn stop(&mut self) -> Option<Result<Ending, SessionError>> {
@@ -120,7 +155,7 @@ pub struct Frame<'a> {
     state: DisplayState,
     photon: Instant,
     pose: Pose,
-    views: Arc<[View; 2]>,
+    sight: Arc<Sight>,
 }
 
 impl Drop for Frame<'_> {
@@ -150,7 +185,7 @@ impl Frame<'_> {
 
     /// How the left and the right eye see.
     pub fn views(&self) -> &[View; 2] {
-        &self.views
+        &self.sight.views
     }
 
     /// Which pair of images it is to be drawn in, of those the session was begun with. Nobody reads them until it is
@@ -175,31 +210,41 @@ impl Frame<'_> {
     /// # Panics
     /// As [`canvas`](Self::canvas).
     pub fn paint(&mut self, mut colour: impl FnMut([f64; 3]) -> [u8; 3]) {
-        let (views, pose) = (self.views.clone(), self.pose);
-        for (eye, view) in views.iter().enumerate() {
+        let (sight, pose) = (self.sight.clone(), self.pose);
+        for (eye, view) in sight.views.iter().enumerate() {
             self.canvas(eye).paint(view, pose, &mut colour);
         }
     }
 
-    /// Hands it over, drawn from `pose`. It is shown from the next vblank on, as seen from where the head looks then.
-    pub fn submit(self, pose: Pose) {
-        self.session.writer.submit(pose, Instant::now());
-    }
-
-    /// The same with these layers over it, the first lowest. Those kept to the head are where the head is when it is shown.
+    /// The frame with these layers over it, the first lowest. Those kept to the head are where the head is when it is shown.
     ///
     /// # Panics
-    /// When there are more than [`Options::layers`].
-    pub fn submit_under(self, layers: &[Layer], pose: Pose) {
+    /// When there are more than [`Options::layers`], or one whose image another headset made.
+    pub fn under(self, layers: &[Layer]) -> Self {
         let most = self.session.options.layers;
         assert!(layers.len() <= most, "{} layers; the session was opened for {most}", layers.len());
-        self.session.writer.submit_under(layers, pose, Instant::now());
+        let own = |layer: &Layer| self.session.images.iter().any(|own| Arc::ptr_eq(own, &layer.image));
+        assert!(layers.iter().all(own), "a layer's image was made by another headset");
+        self.session.layers.clear();
+        self.session.layers.extend_from_slice(layers);
+        self
+    }
+
+    /// Hands it over, drawn from `pose`. It is shown from the next vblank on, as seen from where the head looks then.
+    pub fn submit(self, pose: Pose) {
+        self.session.hand_over(pose);
     }
 
     /// The same for images that are still being drawn: they are once `finished` is readable, as a sync file
     /// (`SYNC_IOC_*`) or an eventfd is. Whatever that takes, the headset goes on with the frame before. It is
     /// [`Session::wait`] that waits for it and then hands the frame over, so call that soon.
     pub fn submit_when(self, finished: OwnedFd, pose: Pose) {
-        self.session.unfinished = Some(Unfinished { pose, finished });
+        self.session.unfinished = Some(Unfinished { pose, until: Until::Readable(finished) });
+    }
+
+    /// The same for images that are drawn once the application's Vulkan device has come to that point. Where the device is
+    /// lost before, the frame is not shown.
+    pub fn submit_at(self, point: Point, pose: Pose) {
+        self.session.unfinished = Some(Unfinished { pose, until: Until::Reached(point) });
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! The headset never waits for the application. At every vblank it shows the newest frame, turned to where the head looks
 //! by then.
+//!
+#![doc = include_str!("../../docs/session.md")]
 
 mod canvas;
 mod director;
@@ -17,10 +19,12 @@ mod frame;
 pub mod layer;
 pub mod options;
 mod reacquire;
+mod sight;
 mod venue;
 mod view;
+pub mod vulkan;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 pub use canvas::Canvas;
 pub use ending::{Ending, Means};
@@ -50,6 +54,7 @@ use director::Director;
 use eyes::Slots;
 use fitting::Fitting;
 use reacquire::Lost;
+use sight::Sight;
 use venue::Venue;
 
 /// Pictures are scanned out with 8 bits a channel.
@@ -63,7 +68,8 @@ pub struct Headset {
     device: Arc<Device>,
     fitting: Fitting,
     lost: Option<Lost>,
-    layers: Vec<Arc<LayerImage>>,
+    /// Of layers.
+    images: Vec<Arc<LayerImage>>,
     records: Option<RecordWriter>,
 }
 
@@ -80,7 +86,7 @@ impl Headset {
         let device = open_device(&venue, options.validation)?;
         let lost = Lost::prepare(&options, &venue).filter(|_| options.reacquire);
         let fitting = Fitting::new(&options, &device, &venue)?;
-        Ok(Self { options, venue, device, fitting, lost, layers: Vec::new(), records: None })
+        Ok(Self { options, venue, device, fitting, lost, images: Vec::new(), records: None })
     }
 
     /// Who gave the lease; `None` where the panel is not there.
@@ -109,7 +115,7 @@ impl Headset {
     /// When the device has no room for it.
     pub fn layer(&mut self, pixels: &Pixels) -> Result<Arc<LayerImage>, SessionError> {
         let image = Arc::new(LayerImage::upload(&self.device, pixels)?);
-        self.layers.push(image.clone());
+        self.images.push(image.clone());
         Ok(image)
     }
 
@@ -131,18 +137,17 @@ impl Headset {
     /// # Errors
     /// When the display or the device refuses what is needed for it.
     pub fn session(self, eyes: Eyes) -> Result<Session, SessionError> {
-        let Self { options, venue, device, fitting, lost, layers, records } = self;
-        let views = fitting.views();
-        let (slots, canvases) = Slots::new(eyes, &device, &views)?;
+        let Self { options, venue, device, fitting, lost, images, records } = self;
+        let sight = Sight::new(fitting.views());
+        let (slots, canvases) = Slots::new(eyes, &device, &sight.views)?;
         let stage = venue.furnish(&options, &device)?;
         let (writer, reader) = frames::exchange();
-        let views = Arc::new(Mutex::new(Arc::new(views)));
         let director = Director {
             options: options.clone(),
             device,
             fitting,
             slots,
-            views: views.clone(),
+            sight: sight.clone(),
             lost,
             records,
         };
@@ -151,8 +156,8 @@ impl Headset {
             .spawn(move || director.show_and_take_again(stage, reader))
             .map_err(|source| SessionError::Thread { name: "headset", source })?;
         let director = Some(director);
-        let unfinished = None;
-        Ok(Session { options, writer, views, canvases, unfinished, director, _layers: layers })
+        let (unfinished, layers) = (None, Vec::new());
+        Ok(Session { options, writer, sight, canvases, unfinished, director, layers, images })
     }
 }
 

@@ -161,6 +161,8 @@ pub enum Sharer {
     Nobody,
     /// The CPU, which draws on it.
     Cpu,
+    /// Another device of the same GPU and driver, to which what it holds is nothing.
+    Neighbour,
     /// Another device, driver or process.
     Foreign,
 }
@@ -172,6 +174,9 @@ impl Recording<'_> {
         match from {
             Sharer::Nobody => {}
             Sharer::Cpu => self.transition(image, layouts.0, layouts.1),
+            Sharer::Neighbour => {
+                self.barrier(image, (layouts.1, layouts.1), (vk::QUEUE_FAMILY_EXTERNAL, self.own));
+            }
             Sharer::Foreign => self.barrier(image, layouts, (self.foreign, self.own)),
         }
     }
@@ -182,6 +187,8 @@ impl Recording<'_> {
         match to {
             Sharer::Nobody => {}
             Sharer::Cpu => self.transition(image, layouts.0, layouts.1),
+            // Who draws it anew takes it without being given it: Vulkan, "Queue Family Ownership Transfer".
+            Sharer::Neighbour => {}
             Sharer::Foreign => self.barrier(image, layouts, (self.own, self.foreign)),
         }
     }
@@ -192,6 +199,12 @@ impl Recording<'_> {
         match to {
             Sharer::Nobody => {}
             Sharer::Cpu => self.transition(image, vk::ImageLayout::PREINITIALIZED, layout),
+            Sharer::Neighbour => {
+                let layout = vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL;
+                self.transition(image, vk::ImageLayout::UNDEFINED, layout);
+                self.barrier(image, (layout, layout), (self.own, vk::QUEUE_FAMILY_EXTERNAL));
+            }
+            // VUID-VkImageCreateInfo-pNext-01443: images in memory from elsewhere begin as UNDEFINED.
             Sharer::Foreign => {
                 self.transition(image, vk::ImageLayout::UNDEFINED, layout);
                 self.barrier(image, (layout, layout), (self.own, self.foreign));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ash::{ext, khr, vk};
 
 use super::error::{Context, VulkanError};
+use super::gpu::{Gpu, name_of};
 use super::instance::Instance;
 use super::timestamps::{Calibration, Counter};
 use crate::thread::priority::{Urgency, lend};
@@ -17,6 +18,9 @@ pub struct Capabilities {
     /// Imports ordinary memory at addresses that are a multiple of this many bytes (`VK_EXT_external_memory_host`).
     /// Without, pictures in CPU memory are copied.
     pub host_memory_alignment: Option<u64>,
+    /// Shares memory with other devices of the same GPU (`VK_KHR_external_memory_fd`). Without, an application cannot draw
+    /// with Vulkan in this process.
+    pub memory_fd: bool,
     /// Imports dma-bufs (`VK_EXT_external_memory_dma_buf`). Without, pictures go through CPU memory.
     pub dma_buf: bool,
     /// Takes dma-bufs with an explicit layout (`VK_EXT_image_drm_format_modifier`). Without, only row by row ones
@@ -43,6 +47,7 @@ pub struct Device {
     is_cpu: bool,
     capabilities: Capabilities,
     queue_priority: &'static str,
+    gpu: Gpu,
     pub(super) counter: Counter,
     /// Where the driver can tell its counter and the kernel's clock at one moment.
     calibrated: Option<ext::calibrated_timestamps::Device>,
@@ -85,18 +90,22 @@ impl Device {
     /// threads of the same urgency.
     pub fn open_for(instance: &Arc<Instance>, waiter: Option<Urgency>) -> Result<Arc<Self>, VulkanError> {
         let candidate = choose(instance)?;
-        let dma_buf =
-            candidate.has(ext::external_memory_dma_buf::NAME) && candidate.has(khr::external_memory_fd::NAME);
+        let memory_fd = candidate.has(khr::external_memory_fd::NAME);
+        let dma_buf = memory_fd && candidate.has(ext::external_memory_dma_buf::NAME);
         let host = candidate.has(ext::external_memory_host::NAME);
         let capabilities = Capabilities {
             host_memory_alignment: host.then(|| host_alignment(instance, candidate.physical)),
+            memory_fd,
             dma_buf,
             modifiers: dma_buf && candidate.has(ext::image_drm_format_modifier::NAME),
             foreign: candidate.has(ext::queue_family_foreign::NAME),
         };
         let mut extensions = Vec::new();
+        if capabilities.memory_fd {
+            extensions.push(khr::external_memory_fd::NAME);
+        }
         if capabilities.dma_buf {
-            extensions.extend([khr::external_memory_fd::NAME, ext::external_memory_dma_buf::NAME]);
+            extensions.push(ext::external_memory_dma_buf::NAME);
         }
         if capabilities.modifiers {
             extensions.push(ext::image_drm_format_modifier::NAME);
@@ -127,16 +136,14 @@ impl Device {
             queue: Mutex::new(queue),
             queue_family: candidate.queue_family,
             host_memory: host.then(|| ext::external_memory_host::Device::new(&instance.raw, &raw)),
-            memory_fd: dma_buf.then(|| khr::external_memory_fd::Device::new(&instance.raw, &raw)),
+            memory_fd: memory_fd.then(|| khr::external_memory_fd::Device::new(&instance.raw, &raw)),
             // SAFETY: the physical device comes from this instance.
             memory: unsafe { instance.raw.get_physical_device_memory_properties(candidate.physical) },
-            name: candidate
-                .properties
-                .device_name_as_c_str()
-                .map_or_else(|_| "a GPU".to_string(), |name| name.to_string_lossy().into_owned()),
+            name: name_of(&candidate.properties),
             is_cpu,
             capabilities,
             queue_priority,
+            gpu: Gpu::of(&instance.raw, candidate.physical),
             counter: Counter {
                 mask: u64::MAX.checked_shr(u64::BITS - candidate.timestamp_bits).unwrap_or(0),
                 period_ns: candidate.properties.limits.timestamp_period.into(),
@@ -146,6 +153,21 @@ impl Device {
             raw,
             instance: instance.clone(),
         }))
+    }
+
+    /// What it was opened with.
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// What it was opened on.
+    pub(super) fn physical(&self) -> vk::PhysicalDevice {
+        self.physical
+    }
+
+    /// What it draws with.
+    pub fn gpu(&self) -> Gpu {
+        self.gpu
     }
 
     /// The device's name as its driver tells it.
@@ -201,8 +223,26 @@ impl Device {
         let mut modifier = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
             .drm_format_modifier(modifier)
             .sharing_mode(info.sharing_mode);
-        let mut handle = vk::PhysicalDeviceExternalImageFormatInfo::default()
-            .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
+        // VUID-VkPhysicalDeviceImageFormatInfo2-tiling-02249: with this tiling and no other.
+        let modifier = (info.tiling == vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT).then_some(&mut modifier);
+        self.external_features(info, vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT, modifier)
+            .contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+    }
+
+    /// Whether images like `info` can lie in memory that this device and others of the same GPU and driver share.
+    pub(super) fn shares(&self, info: &vk::ImageCreateInfo<'_>) -> bool {
+        let both = vk::ExternalMemoryFeatureFlags::EXPORTABLE | vk::ExternalMemoryFeatureFlags::IMPORTABLE;
+        self.external_features(info, vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD, None).contains(both)
+    }
+
+    /// What the device can do with memory of that kind for images like `info`: nothing, where it cannot make such images.
+    fn external_features(
+        &self,
+        info: &vk::ImageCreateInfo<'_>,
+        kind: vk::ExternalMemoryHandleTypeFlags,
+        modifier: Option<&mut vk::PhysicalDeviceImageDrmFormatModifierInfoEXT<'_>>,
+    ) -> vk::ExternalMemoryFeatureFlags {
+        let mut handle = vk::PhysicalDeviceExternalImageFormatInfo::default().handle_type(kind);
         let mut question = vk::PhysicalDeviceImageFormatInfo2::default()
             .format(info.format)
             .ty(info.image_type)
@@ -210,9 +250,8 @@ impl Device {
             .usage(info.usage)
             .flags(info.flags)
             .push_next(&mut handle);
-        // VUID-VkPhysicalDeviceImageFormatInfo2-tiling-02249: with this tiling and no other.
-        if info.tiling == vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT {
-            question = question.push_next(&mut modifier);
+        if let Some(modifier) = modifier {
+            question = question.push_next(modifier);
         }
         let mut external = vk::ExternalImageFormatProperties::default();
         let mut answer = vk::ImageFormatProperties2::default().push_next(&mut external);
@@ -225,11 +264,11 @@ impl Device {
             )
         };
         let largest = answer.image_format_properties.max_extent;
-        let features = external.external_memory_properties.external_memory_features;
-        supported.is_ok()
-            && info.extent.width <= largest.width
-            && info.extent.height <= largest.height
-            && features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+        let large = info.extent.width > largest.width || info.extent.height > largest.height;
+        match supported {
+            Ok(()) if !large => external.external_memory_properties.external_memory_features,
+            _ => vk::ExternalMemoryFeatureFlags::empty(),
+        }
     }
 
     /// A memory type among `allowed` (a mask) with all of `wanted`, else any allowed one with all of `needed`.
@@ -288,7 +327,7 @@ fn choose(instance: &Instance) -> Result<Candidate, VulkanError> {
         // SAFETY: the physical device comes from this instance.
         let properties = unsafe { instance.raw.get_physical_device_properties(physical) };
         if properties.api_version < vk::API_VERSION_1_3 {
-            too_old = properties.device_name_as_c_str().ok().map(|name| name.to_string_lossy().into_owned());
+            too_old = Some(name_of(&properties));
             continue;
         }
         // SAFETY: as above.

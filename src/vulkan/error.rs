@@ -26,6 +26,17 @@ pub enum VulkanError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The application draws with another GPU, or with another driver of it.
+    #[error(
+        "the application draws with another GPU or driver ({theirs}) than the headset's pictures are made with ({ours}): \
+         open its device where Headset::gpu says, or share its images as dma-bufs"
+    )]
+    OtherGpu {
+        /// The application's.
+        theirs: String,
+        /// Ours.
+        ours: String,
+    },
     /// Validation was asked for and is not installed.
     #[error("the Vulkan validation layer is not installed: install vulkan-validationlayers")]
     NoValidation,

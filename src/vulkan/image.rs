@@ -1,6 +1,6 @@
 //! Images: textures to sample, and targets to draw on, some of them in memory that a display scans out.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
 use ash::vk;
@@ -63,6 +63,14 @@ pub struct Plane {
     pub offset_bytes: u64,
     /// Bytes from one row to the next.
     pub pitch_bytes: u64,
+}
+
+/// The memory of an image, for another device of the same GPU and driver to import.
+pub(super) struct Exported {
+    pub fd: OwnedFd,
+    pub length: u64,
+    /// The index of its type.
+    pub kind: u32,
 }
 
 impl DmaBuf {
@@ -159,6 +167,45 @@ impl Image {
         let mut image = Self::in_dma_buf(device, format, width_px, height_px, buffer, &SAMPLED)?;
         image.create_view()?;
         Ok(image)
+    }
+
+    /// A texture that another device of the same GPU and driver draws on, and its memory for that device to import.
+    pub(super) fn exported(
+        device: &Arc<Device>,
+        format: vk::Format,
+        info: vk::ImageCreateInfo<'_>,
+    ) -> Result<(Self, Exported), VulkanError> {
+        let lacks = || lacks(device, "images that another of its devices draws on", EXPORTED_REMEDY);
+        let functions = device.memory_fd.as_ref().ok_or_else(lacks)?;
+        if !device.shares(&info) {
+            return Err(lacks());
+        }
+        let vk::Extent3D { width, height, .. } = info.extent;
+        let mut image = Self::unbound(device, format, width, height, info)?;
+        // SAFETY: the image was just created and has no memory yet.
+        let needs = unsafe { device.raw.get_image_memory_requirements(image.raw) };
+        let kind = device.memory_type(
+            needs.memory_type_bits,
+            vk::MemoryPropertyFlags::DEVICE_LOCAL,
+            vk::MemoryPropertyFlags::empty(),
+        )?;
+        let handle = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
+        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image.raw);
+        let mut export = vk::ExportMemoryAllocateInfo::default().handle_types(handle);
+        let allocation = vk::MemoryAllocateInfo::default()
+            .allocation_size(needs.size)
+            .memory_type_index(kind)
+            .push_next(&mut dedicated)
+            .push_next(&mut export);
+        image.bind(allocation)?;
+        image.create_view()?;
+        let question = vk::MemoryGetFdInfoKHR::default().memory(image.memory).handle_type(handle);
+        // SAFETY: the memory was allocated for export of this kind; the fd is new, and ours (vkGetMemoryFdKHR).
+        let fd = unsafe {
+            let fd = functions.get_memory_fd(&question).during("export an image's memory")?;
+            OwnedFd::from_raw_fd(fd)
+        };
+        Ok((image, Exported { fd, length: needs.size, kind }))
     }
 
     /// A texture that the CPU draws on, row by row, and the memory that it lies in.
@@ -299,7 +346,8 @@ impl Image {
         let DmaBuf { fd, modifier, planes } = buffer;
         let lacks = |feature| lacks(device, feature, wanted.remedy);
         let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
-        let functions = device.memory_fd.as_ref().ok_or_else(|| lacks("VK_EXT_external_memory_dma_buf"))?;
+        let functions = device.memory_fd.as_ref().filter(|_| device.capabilities().dma_buf);
+        let functions = functions.ok_or_else(|| lacks("VK_EXT_external_memory_dma_buf"))?;
         // A dma-buf tells its size to who seeks to its end (dma_buf_llseek); not every driver looks (llvmpipe does not).
         let length = lseek(&fd, 0, Whence::SeekEnd).unwrap_or(0) as u64;
         let fits = |plane: &Plane| {
@@ -454,7 +502,7 @@ const TARGET_USAGE: vk::ImageUsageFlags = vk::ImageUsageFlags::from_raw(
     vk::ImageUsageFlags::COLOR_ATTACHMENT.as_raw() | vk::ImageUsageFlags::TRANSFER_SRC.as_raw(),
 );
 
-fn image_info(
+pub(super) fn image_info(
     format: vk::Format,
     width_px: u32,
     height_px: u32,
@@ -492,6 +540,8 @@ const SAMPLED: Use = Use {
     feature: "sampling of dma-bufs of this format, size and layout",
     remedy: "share eye images laid out row by row, in XRGB8888 say, or have the CPU draw them",
 };
+
+const EXPORTED_REMEDY: &str = "share the application's images as dma-bufs, or have the CPU draw them";
 
 fn lacks(device: &Device, feature: &'static str, remedy: &'static str) -> VulkanError {
     VulkanError::Unsupported { device: device.name().to_string(), feature, remedy }

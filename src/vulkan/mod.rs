@@ -6,10 +6,12 @@
 
 #![allow(unsafe_code)]
 
+pub mod app;
 pub mod buffer;
 pub mod commands;
 pub mod device;
 pub mod error;
+pub mod gpu;
 pub mod image;
 pub mod instance;
 pub mod mapping;
