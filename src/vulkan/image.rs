@@ -182,18 +182,13 @@ impl Image {
         }
         let vk::Extent3D { width, height, .. } = info.extent;
         let mut image = Self::unbound(device, format, width, height, info)?;
-        // SAFETY: the image was just created and has no memory yet.
-        let needs = unsafe { device.raw.get_image_memory_requirements(image.raw) };
-        let kind = device.memory_type(
-            needs.memory_type_bits,
-            vk::MemoryPropertyFlags::DEVICE_LOCAL,
-            vk::MemoryPropertyFlags::empty(),
-        )?;
+        let (length, kind) =
+            image.needs(vk::MemoryPropertyFlags::DEVICE_LOCAL, vk::MemoryPropertyFlags::empty())?;
         let handle = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
         let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image.raw);
         let mut export = vk::ExportMemoryAllocateInfo::default().handle_types(handle);
         let allocation = vk::MemoryAllocateInfo::default()
-            .allocation_size(needs.size)
+            .allocation_size(length)
             .memory_type_index(kind)
             .push_next(&mut dedicated)
             .push_next(&mut export);
@@ -205,7 +200,7 @@ impl Image {
             let fd = functions.get_memory_fd(&question).during("export an image's memory")?;
             OwnedFd::from_raw_fd(fd)
         };
-        Ok((image, Exported { fd, length: needs.size, kind }))
+        Ok((image, Exported { fd, length, kind }))
     }
 
     /// A texture that the CPU draws on, row by row, and the memory that it lies in.
@@ -223,14 +218,8 @@ impl Image {
             .initial_layout(vk::ImageLayout::PREINITIALIZED);
         let mut image = Self::unbound(device, format, width_px, height_px, info)?;
         let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
-        // SAFETY: the image was just created and has no memory yet.
-        let needs = unsafe { device.raw.get_image_memory_requirements(image.raw) };
-        let kind = device.memory_type(
-            needs.memory_type_bits,
-            coherent | vk::MemoryPropertyFlags::DEVICE_LOCAL,
-            coherent,
-        )?;
-        image.bind(vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(kind))?;
+        let (allocated, kind) = image.needs(coherent | vk::MemoryPropertyFlags::DEVICE_LOCAL, coherent)?;
+        image.bind(vk::MemoryAllocateInfo::default().allocation_size(allocated).memory_type_index(kind))?;
         image.create_view()?;
         let whole = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
         // SAFETY: the memory is the CPU's to see, and mapped once and whole; freeing it unmaps it. The image is linear.
@@ -242,7 +231,7 @@ impl Image {
             let layout = raw.get_image_subresource_layout(image.raw, whole);
             (start.cast::<u8>().add(layout.offset as usize), layout)
         };
-        let length = layout.size.min(needs.size - layout.offset);
+        let length = layout.size.min(allocated - layout.offset);
         Ok((image, pointer, LinearLayout { pitch_bytes: layout.row_pitch, length }))
     }
 
@@ -256,16 +245,23 @@ impl Image {
     ) -> Result<Self, VulkanError> {
         let info = image_info(format, width_px, height_px, tiling, usage);
         let mut image = Self::unbound(device, format, width_px, height_px, info)?;
-        // SAFETY: the image was just created and has no memory yet.
-        let needs = unsafe { device.raw.get_image_memory_requirements(image.raw) };
-        let kind = device.memory_type(
-            needs.memory_type_bits,
-            vk::MemoryPropertyFlags::DEVICE_LOCAL,
-            vk::MemoryPropertyFlags::empty(),
-        )?;
-        image.bind(vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(kind))?;
+        let (length, kind) =
+            image.needs(vk::MemoryPropertyFlags::DEVICE_LOCAL, vk::MemoryPropertyFlags::empty())?;
+        image.bind(vk::MemoryAllocateInfo::default().allocation_size(length).memory_type_index(kind))?;
         image.create_view()?;
         Ok(image)
+    }
+
+    /// How many bytes of memory an image without any needs, and of which type: one with all that is `wanted`, else one with
+    /// what is `required`.
+    fn needs(
+        &self,
+        wanted: vk::MemoryPropertyFlags,
+        required: vk::MemoryPropertyFlags,
+    ) -> Result<(vk::DeviceSize, u32), VulkanError> {
+        // SAFETY: the image is alive and of this device.
+        let needs = unsafe { self.device.raw.get_image_memory_requirements(self.raw) };
+        Ok((needs.size, self.device.memory_type(needs.memory_type_bits, wanted, required)?))
     }
 
     fn unbound(
