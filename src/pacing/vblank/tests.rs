@@ -81,6 +81,20 @@ fn a_lost_count_shifts_the_line_and_keeps_the_period() {
 }
 
 #[test]
+fn a_count_that_leaps_ahead_is_followed() {
+    for leap in [1, 1000, 1 << 32, 1 << 60] {
+        let mut clock = VblankClock::new(NINETY);
+        run(&mut clock, 1000..1500);
+        // One period goes by and the count is up by many.
+        let after = |sequence| vblank(sequence + leap, exact(sequence).time);
+        (1500..1540).map(after).for_each(|vblank| clock.observe(vblank));
+        assert!(ppm(&clock).abs() < 0.01, "{leap}: {}", ppm(&clock));
+        let off = clock.at(1541 + leap).unwrap().vblank.time - exact(1541).time;
+        assert!(off.as_ns().abs() < 100, "{leap}: {off:?}");
+    }
+}
+
+#[test]
 fn starts_anew_when_the_count_goes_back_or_the_time_jumps() {
     let mut clock = VblankClock::new(VIVE);
     run(&mut clock, 1000..1050);
