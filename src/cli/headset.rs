@@ -8,7 +8,7 @@ use super::{Failure, not_yet, output};
 use crate::files::{self, FileError};
 use crate::headset::edid::standard::StandardMode;
 use crate::headset::edid::{Edid, EdidMode, PrimaryUse};
-use crate::headset::{Eye, Headset, Illumination, Mura, MuraMap, flash};
+use crate::headset::{Channel, Eye, Headset, Illumination, Mura, MuraMap, flash};
 
 const SCHEMA: &str = "leasehold.headset/1";
 
@@ -94,14 +94,13 @@ fn headset_json(headset: &Headset) -> Value {
 
 /// Lists by colour are in the order red, green, blue.
 fn eye_json(eye: &Eye, width: u32, height: u32) -> Value {
-    let used = eye.lens.kind.coefficients();
     json!({
         "width": width,
         "height": height,
         "lens": {
             "type": eye.lens.kind_name(),
             "centers": eye.lens.channels.map(|channel| channel.center),
-            "coeffs": eye.lens.channels.map(|channel| channel.coeffs[..used].to_vec()),
+            "coeffs": Channel::ALL.map(|channel| eye.lens.coefficients(channel)),
         },
         "cutoff_r2": eye.lens.cutoff_r2,
         "fov_deg": eye.tangents.degrees(),

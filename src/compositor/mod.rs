@@ -1,6 +1,7 @@
 //! Shows frames on a headset: one Vulkan pass a vblank.
 
 pub mod composite;
+mod constants;
 pub mod eye_images;
 pub mod frames;
 pub mod history;

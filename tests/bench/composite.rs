@@ -4,6 +4,8 @@
 
 #![allow(clippy::print_stdout)]
 
+mod mesh;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,9 +15,10 @@ use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose};
 use leasehold::headset::Headset;
 use leasehold::kms::ModeRequest;
 use leasehold::kms::buffer::PixelFormat;
-use leasehold::vulkan::{Device, Image, Instance};
+use leasehold::vulkan::{Device, Image, Instance, VulkanError};
+use mesh::MeshPass;
 
-const ROUNDS: u64 = 40;
+const ROUNDS: u64 = 20;
 
 const VARIANTS: [(&str, Options); 4] = [
     ("all of it", Options { lens: true, mura: true, dither: true, layers: 0 }),
@@ -28,7 +31,7 @@ fn main() {
     let sizes: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let sizes = if sizes.is_empty() { vec!["480x270".to_string(), "2160x1200".to_string()] } else { sizes };
     let device = Device::open(&Arc::new(Instance::new(false).expect("Vulkan"))).expect("a Vulkan device");
-    println!("{} | median of {ROUNDS}, ms | ms a megapixel", device.name());
+    println!("{} | median of {ROUNDS}, ms | ms a megapixel | of the common way", device.name());
     for size in sizes {
         let size: ModeRequest = size.parse().expect("a size as WIDTHxHEIGHT");
         measure(&device, size.width_px, size.height_px);
@@ -56,21 +59,34 @@ fn measure(device: &Arc<Device>, width_px: u32, height_px: u32) {
             (compositor.pass(&images, &Arc::new(target)).expect("pass"), compositor)
         })
         .collect();
-    let mut times_ms = vec![Vec::new(); VARIANTS.len()];
+    let mut mesh = MeshPass::new(device, &headset, &pixels, [width_px, height_px]).expect("mesh");
+    let mut times_ms = vec![Vec::new(); VARIANTS.len() + 1];
     for round in 0..ROUNDS {
         for ((pass, _), times_ms) in passes.iter_mut().zip(&mut times_ms) {
             pass.latch(Pose::AHEAD, Pose::AHEAD, round);
-            let start = Instant::now();
-            pass.run().expect("run");
-            times_ms.push(start.elapsed().as_secs_f64() * 1e3);
+            times_ms.push(milliseconds(|| pass.run()));
         }
+        times_ms[VARIANTS.len()].push(milliseconds(|| mesh.run()));
     }
     let megapixels = f64::from(width_px) * f64::from(height_px) / 1e6;
-    for ((name, _), mut times_ms) in VARIANTS.iter().zip(times_ms) {
-        times_ms.sort_by(f64::total_cmp);
-        let median = times_ms[times_ms.len() / 2];
-        println!("{width_px}x{height_px} {name:<15} | {median:7.2} | {:6.2}", median / megapixels);
+    let names = VARIANTS.iter().map(|(name, _)| *name).chain(["the common way"]);
+    let medians: Vec<f64> = times_ms.into_iter().map(median).collect();
+    let common = medians[VARIANTS.len()];
+    for (name, median) in names.zip(medians) {
+        let (a_megapixel, of_common) = (median / megapixels, median / common);
+        println!("{width_px}x{height_px} {name:<15} | {median:7.2} | {a_megapixel:6.2} | {of_common:5.3}");
     }
+}
+
+fn milliseconds(run: impl FnOnce() -> Result<(), VulkanError>) -> f64 {
+    let start = Instant::now();
+    run().expect("run");
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 /// The real headset where its data is at hand and fits, with made-up maps otherwise.
