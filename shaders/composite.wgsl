@@ -1,7 +1,8 @@
 // One eye of one panel picture: lens, head turn, filter, layers, mura, quantisation, in that order, per pixel and per
 // channel. Drawn over a mesh that leaves out what the lens cannot show. Vectors are red, green, blue.
 
-// 0: no lens, 1: a polynomial, 2: rational, one over a polynomial and a constant beside it, 3: of high order.
+// 0: no lens, 1: a polynomial, 2: rational, one over a polynomial and a constant beside it, 3: a polynomial of
+// high order in the radius, not round.
 override LENS: u32 = 2u;
 override MURA: bool = true;
 // How many layers can lie over the picture.
@@ -200,11 +201,11 @@ fn look_through(uv: vec2<f32>) -> Ray {
     return ray;
 }
 
-// The formula of high order: a polynomial in the radius, and terms that lean sideways. y is up. Its coefficients in the
+// The formula of high order: a polynomial in the radius, and terms that lean sideways. Its coefficients in the
 // radius cancel each other by the thousand; about the middle of the lens's radius, where t is 0, they are small.
 fn bend(straight: Ray) -> Ray {
     let x = straight.x * unit;
-    let y = -(straight.y * unit);
+    let y = straight.y * unit;
     let r2 = x * x + y * y;
     let r4 = r2 * r2;
     let t = sqrt(r2) * t_per_unit - 1.0;
@@ -222,12 +223,12 @@ fn bend(straight: Ray) -> Ray {
     radial = radial * t + vec3(radial_1_r, radial_1_g, radial_1_b);
     radial = radial * t + vec3(radial_0_r, radial_0_g, radial_0_b);
     let across = vec3(tangential_0_r, tangential_0_g, tangential_0_b) + r2 * vec3(tangential_1_r, tangential_1_g, tangential_1_b) + r4 * vec3(tangential_2_r, tangential_2_g, tangential_2_b);
-    let up = vec3(tangential_3_r, tangential_3_g, tangential_3_b) + r2 * vec3(tangential_4_r, tangential_4_g, tangential_4_b) + r4 * vec3(tangential_5_r, tangential_5_g, tangential_5_b);
+    let down = vec3(tangential_3_r, tangential_3_g, tangential_3_b) + r2 * vec3(tangential_4_r, tangential_4_g, tangential_4_b) + r4 * vec3(tangential_5_r, tangential_5_g, tangential_5_b);
     let twice_xy = 2.0 * x * y;
     var ray = straight;
-    ray.x = x * radial + (r2 + 2.0 * x * x) * across + twice_xy * up
+    ray.x = x * radial + (r2 + 2.0 * x * x) * across + twice_xy * down
         + r2 * vec3(prism_0_r, prism_0_g, prism_0_b) + r4 * vec3(prism_1_r, prism_1_g, prism_1_b);
-    ray.y = y * radial + twice_xy * across + (r2 + 2.0 * y * y) * up
+    ray.y = y * radial + twice_xy * across + (r2 + 2.0 * y * y) * down
         + r2 * vec3(prism_2_r, prism_2_g, prism_2_b) + r4 * vec3(prism_3_r, prism_3_g, prism_3_b);
     return ray;
 }

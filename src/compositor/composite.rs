@@ -346,7 +346,7 @@ fn shaders<'a>(kind: &LensKind, mura: bool, layers: usize, constants: &'a Consta
         LensKind::Plain => 0,
         LensKind::Poly3 => 1,
         LensKind::Dpoly3 | LensKind::Dpoly3Scaled => 2,
-        LensKind::HighOrder(_) => 3,
+        LensKind::Panotools | LensKind::HighOrder(_) => 3,
     };
     Shaders {
         vertex: include_bytes!(concat!(env!("OUT_DIR"), "/cover.spv")),

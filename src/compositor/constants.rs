@@ -65,19 +65,35 @@ impl Constants {
             k: std::array::from_fn(|n| by_channel(&|channel| lens.channel(channel).coeffs[n])),
             ..Self::zeroed()
         };
-        if let LensKind::HighOrder(high) = &lens.kind {
-            let half_reach = high.unit * lens.reach() / 2.0;
-            constants.unit = high.unit as f32;
-            constants.t_per_unit = (1.0 / half_reach) as f32;
-            let radial =
-                Channel::ALL.map(|channel| about(&high.channels[channel.index()].radial, half_reach));
-            constants.radial = std::array::from_fn(|n| radial.map(|radial| radial[n] as f32));
-            let channels = high.channels;
-            constants.tangential =
-                std::array::from_fn(|n| channels.map(|channel| channel.tangential[n] as f32));
-            constants.prism = std::array::from_fn(|n| channels.map(|channel| channel.prism[n] as f32));
+        match &lens.kind {
+            LensKind::HighOrder(high) => {
+                constants.set_radial(high.channels.map(|channel| channel.radial), high.unit, lens);
+                let channels = high.channels;
+                constants.tangential =
+                    std::array::from_fn(|n| channels.map(|channel| channel.tangential[n] as f32));
+                constants.prism = std::array::from_fn(|n| channels.map(|channel| channel.prism[n] as f32));
+            }
+            LensKind::Panotools => {
+                let radial = lens.channels.map(|channel| {
+                    let mut radial = [0.0; HIGH_ORDER_RADIAL];
+                    radial[..4].copy_from_slice(&channel.coeffs);
+                    radial[..4].reverse();
+                    radial
+                });
+                constants.set_radial(radial, 1.0, lens);
+            }
+            _ => {}
         }
         constants
+    }
+
+    /// Polynomials of the radius, in units of which there are so many in half the panel's width.
+    fn set_radial(&mut self, channels: [[f64; HIGH_ORDER_RADIAL]; 3], unit: f64, lens: &Lens) {
+        let half_reach = unit * lens.reach() / 2.0;
+        self.unit = unit as f32;
+        self.t_per_unit = (1.0 / half_reach) as f32;
+        let channels = channels.map(|radial| about(&radial, half_reach));
+        self.radial = std::array::from_fn(|n| channels.map(|radial| radial[n] as f32));
     }
 }
 

@@ -38,6 +38,8 @@ pub enum LensKind {
     Dpoly3,
     /// As [`LensKind::Dpoly3`], then `+ k4`: the Valve Index.
     Dpoly3Scaled,
+    /// `k1*r3 + k2*r2 + k3*r + k4`, of the distance itself, as panotools and OpenHMD have it.
+    Panotools,
     /// Of high order, not round: the Vive Pro 2.
     HighOrder(HighOrder),
 }
@@ -57,33 +59,33 @@ pub struct HighOrder {
     pub channels: [HighOrderChannel; 3],
     /// Units of the formula for half the panel's width.
     pub unit: f64,
-    /// From the formula's result, x right and y up, to the eye's image: (u, v) of its 0, and (u, v) for 1.
+    /// From the formula's result to the eye's image: (u, v) of its 0, and (u, v) for 1.
     pub onto: [[f64; 2]; 2],
 }
 
-/// What one colour's polynomials are of.
+/// One colour's polynomials. HTC's have y up; here it is down, as everywhere, and signs are as that asks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HighOrderChannel {
     /// `k0` to `k12`, of the radius.
     pub radial: [f64; HIGH_ORDER_RADIAL],
-    /// `p1` to `p6`: three of the radius squared across, three up.
+    /// `p1` to `p6`: three of the radius squared across, three down.
     pub tangential: [f64; HIGH_ORDER_TANGENTIAL],
-    /// `s1` to `s4`: two of the radius squared across, two up.
+    /// `s1` to `s4`: two of the radius squared across, two down.
     pub prism: [f64; HIGH_ORDER_PRISM],
 }
 
 impl HighOrder {
-    /// Where a panel place ends up; both from the lens's centre, y up, in units of the formula.
+    /// Where a panel place ends up; both from the lens's centre, in units of the formula.
     fn bend(&self, channel: Channel, [x, y]: [f64; 2]) -> [f64; 2] {
         let HighOrderChannel { radial, tangential: [p1, p2, p3, p4, p5, p6], prism: [s1, s2, s3, s4] } =
             self.channels[channel.index()];
         let r2 = x * x + y * y;
         let factor = radial.iter().rev().fold(0.0, |sum, coeff| sum * r2.sqrt() + coeff);
         let across = p1 + p2 * r2 + p3 * r2 * r2;
-        let up = p4 + p5 * r2 + p6 * r2 * r2;
+        let down = p4 + p5 * r2 + p6 * r2 * r2;
         [
-            x * factor + (3.0 * x * x + y * y) * across + 2.0 * x * y * up + s1 * r2 + s2 * r2 * r2,
-            y * factor + 2.0 * x * y * across + (x * x + 3.0 * y * y) * up + s3 * r2 + s4 * r2 * r2,
+            x * factor + (3.0 * x * x + y * y) * across + 2.0 * x * y * down + s1 * r2 + s2 * r2 * r2,
+            y * factor + 2.0 * x * y * across + (x * x + 3.0 * y * y) * down + s3 * r2 + s4 * r2 * r2,
         ]
     }
 }
@@ -96,6 +98,7 @@ impl LensKind {
             Self::Poly3 => "DISTORT_POLY3",
             Self::Dpoly3 => "DISTORT_DPOLY3",
             Self::Dpoly3Scaled => "DISTORT_DPOLY3_SCALED",
+            Self::Panotools => "PANOTOOLS",
             Self::HighOrder(_) => "strengthen_high_order",
         }
     }
@@ -105,7 +108,7 @@ impl LensKind {
         match self {
             Self::Plain | Self::HighOrder(_) => 0,
             Self::Poly3 | Self::Dpoly3 => 3,
-            Self::Dpoly3Scaled => 4,
+            Self::Dpoly3Scaled | Self::Panotools => 4,
         }
     }
 
@@ -115,6 +118,7 @@ impl LensKind {
         let polynomial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3));
         match self {
             Self::Plain | Self::HighOrder(_) => Some(1.0),
+            Self::Panotools => Some(((k1 * r2.sqrt() + k2) * r2.sqrt() + k3) * r2.sqrt() + k4),
             _ if polynomial <= 0.0 => None,
             Self::Poly3 => Some(polynomial),
             Self::Dpoly3 => Some(1.0 / polynomial),
@@ -188,7 +192,7 @@ impl Lens {
         }
         let (place, r2) = self.offset_from_center(channel, panel_uv);
         let [x, y] = match &self.kind {
-            LensKind::HighOrder(high) => high.bend(channel, [place[0] * high.unit, -place[1] * high.unit]),
+            LensKind::HighOrder(high) => high.bend(channel, place.map(|part| part * high.unit)),
             kind => {
                 let factor = kind.factor(self.channel(channel).coeffs, r2)?;
                 place.map(|part| part * factor)
