@@ -19,8 +19,9 @@ use leasehold::kms::event::{Event, events};
 use leasehold::kms::{Connector, KmsError, Mode};
 use leasehold::lease::Lease;
 use leasehold::lease::request::{Request, Wanted, Way, wayland};
+use leasehold::report::Distribution;
 use leasehold::thread::priority::{Urgency, make_realtime};
-use leasehold::time::Span;
+use leasehold::time::{Instant, Span};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -68,7 +69,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let pictures = light(&lease)?;
     say(&describe(&lease)?);
     let counts = flip_until(&lease, &pictures, arguments, &stop)?;
-    say(&json!({"flips": counts.flips, "missed": counts.missed}));
+    let wake_late_us = Distribution::of_us(counts.wake_late.into_iter());
+    say(&json!({"flips": counts.flips, "missed": counts.missed, "wake_late_us": wake_late_us}));
     Ok(())
 }
 
@@ -159,6 +161,8 @@ fn describe(lease: &Lease) -> Result<serde_json::Value, KmsError> {
 struct Counts {
     flips: u64,
     missed: u64,
+    /// How long after each flip this program knew of it.
+    wake_late: Vec<Span>,
 }
 
 fn flip_until(
@@ -172,7 +176,7 @@ fn flip_until(
         tracing::warn!("{refusal}");
     }
     let mut flip = lease.pipeline.flip(card)?;
-    let mut counts = Counts::default();
+    let mut counts = Counts { wake_late: Vec::with_capacity(65_536), ..Counts::default() };
     let mut last: Option<u32> = None;
     let mut buffer = [0; 1024];
     while !stop.load(Ordering::Relaxed) && arguments.frames.is_none_or(|wanted| counts.flips < wanted) {
@@ -188,9 +192,11 @@ fn flip_until(
         let mut fds = [PollFd::new(card.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut fds, PollTimeout::from(1000u16));
         let length = card.read_events(&mut buffer)?;
+        let woken = Instant::now();
         for event in events(&buffer[..length]) {
-            if let Event::Flip { sequence, .. } = event? {
+            if let Event::Flip { sequence, time, .. } = event? {
                 counts.flips += 1;
+                counts.wake_late.push(woken - time);
                 let skipped = last.map_or(0, |last| sequence.wrapping_sub(last).saturating_sub(1));
                 counts.missed += u64::from(skipped);
                 last = Some(sequence);

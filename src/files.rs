@@ -11,6 +11,7 @@ use crate::compositor::readback::PanelPicture;
 use crate::error::{Class, Classified};
 use crate::headset::{Headset, HeadsetError};
 use crate::lease::policy::{Policy, PolicyError};
+use crate::pacing::simulate::{Load, LoadError};
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,14 @@ pub enum FileError {
         path: PathBuf,
         /// What is wrong with it.
         error: PolicyError,
+    },
+    /// A table of a simulated load is none.
+    #[error("{path}: {error}", path = .path.display())]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: LoadError,
     },
     /// A picture that is none, or not of a kind that can be used.
     #[error("{path} cannot be used as a picture: {why}; give an 8- or 16-bit PNG", path = .path.display())]
@@ -102,6 +111,12 @@ pub fn read_policy(path: &Path) -> Result<Policy, FileError> {
     let bytes = read(path)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| PolicyError::not_text(&bytes, error));
     text.and_then(Policy::parse).map_err(|error| FileError::Policy { path: path.into(), error })
+}
+
+/// Reads the table of what each frame of a simulated run costs.
+pub fn read_load(path: &Path) -> Result<Load, FileError> {
+    let text = String::from_utf8_lossy(&read(path)?).into_owned();
+    Load::parse(&text).map_err(|error| FileError::Load { path: path.into(), error })
 }
 
 /// The largest picture that is read, in pixels: four times the largest headset's panel.

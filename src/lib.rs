@@ -10,7 +10,11 @@ pub mod headset;
 pub mod kms;
 pub mod lease;
 pub mod pacing;
+mod random;
 pub mod report;
+pub mod session;
 pub mod thread;
 pub mod time;
 pub mod vulkan;
+
+pub use session::Headset;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold::kms::Card;
+use leasehold::time::{Instant, Span};
 use leasehold::vulkan::{Device, Instance};
 use nix::sys::signal::Signal;
 use rig::{CARD, Program, VIVE, example, inside, leasehold, serve};
@@ -210,6 +211,116 @@ fn a_wedged_edid() {
         let report = Report::of("the headset tells no EDID", &mut doctor());
         assert_eq!((report.exit_code, report.path("seat")), (Some(3), "edid-wedged"));
         report.says("edid-wedged", &["Virtual-2", "power supply"]);
+    });
+}
+
+#[test]
+fn a_wedged_edid_of_a_headset_that_was_seen_before() {
+    inside("a_wedged_edid_of_a_headset_that_was_seen_before", VIVE, || {
+        let mut command = leasehold();
+        let lessor = Program::start(command.args(["serve", "--json"]).env("XDG_CACHE_HOME", "/tmp/cache"));
+        assert_eq!(lessor.event("offered")["connector"], "Virtual-2");
+        let remembered = Path::new("/tmp/cache/leasehold/edid/card0-Virtual-2");
+        let started = Instant::now();
+        while !remembered.exists() {
+            assert!(Instant::now() - started < Span::from_ms(20_000), "serve remembers no EDID");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(lessor);
+        std::fs::write(edid_override("rig"), "reset").unwrap();
+        unplug();
+        let remembering = || {
+            let mut doctor = doctor();
+            doctor.env("XDG_CACHE_HOME", "/tmp/cache");
+            doctor
+        };
+        let report = Report::of("unplugged, a Vive was seen there", &mut remembering());
+        report.says("no-headset", &["Virtual-2 had HTC Vive at"]);
+        plug("rig/connectors/conn2", true);
+        let before = remembered.metadata().unwrap().modified().unwrap();
+        let report = Report::of("it tells no EDID, a Vive was seen there", &mut remembering());
+        assert_eq!((report.exit_code, report.path("seat")), (Some(3), "edid-wedged"));
+        report.says("edid-wedged", &["Virtual-2", "and was HTC Vive at"]);
+        assert_eq!(report.json["cards"][0]["connectors"][1]["last_headset"], "HTC Vive");
+        assert_eq!(remembered.metadata().unwrap().modified().unwrap(), before, "doctor only reads");
+    });
+}
+
+#[test]
+fn everything_that_is_promised_is_there_and_true() {
+    inside("everything_that_is_promised_is_there_and_true", VIVE, || {
+        let serve = serve(&[]);
+        let lessee = Program::start(&mut example("lessee"));
+        lessee.line();
+        let report = Report::of("a lessee has lit it", &mut doctor());
+        assert_eq!(report.json["schema"], "leasehold.doctor/1");
+        let [card] = &report.json["cards"].as_array().unwrap()[..] else { panic!("there is one card") };
+        assert_eq!((&card["path"], &card["driver"]), (&json!(CARD), &json!("vkms")));
+        assert_eq!(card["master_held_by"], format!("leasehold {}", serve.pid()));
+        assert_eq!(card["vblank_clock"], "crtc-sequence");
+        let [monitor, headset] = &card["connectors"].as_array().unwrap()[..] else { panic!("{card}") };
+        let told = |connector: &Value, names: &[&str]| -> Vec<Value> {
+            names.iter().map(|name| connector[name].clone()).collect()
+        };
+        let names = ["name", "connected", "non_desktop", "headset", "edid", "leased_to"];
+        assert_eq!(
+            told(monitor, &names),
+            [json!("Virtual-1"), json!(true), json!(false), json!(null), json!(null), json!(null)]
+        );
+        assert!(monitor["modes"].as_array().unwrap().contains(&json!("1024x768@60.004")), "{monitor}");
+        // As edid-decode prints them: "Manufacturer: HVR, Model: 43521", "Display Product Name: 'HTC-VIVE'".
+        let edid = json!({ "vendor": "HVR", "product": 43521, "name": "HTC-VIVE" });
+        let lessee = json!(format!("lessee {}", lessee.pid()));
+        assert_eq!(
+            told(headset, &names),
+            [json!("Virtual-2"), json!(true), json!(true), json!("HTC Vive"), edid, lessee]
+        );
+        assert_eq!(headset["modes"][0], "2160x1200@89.527");
+        let paths = report.json["paths"].as_array().unwrap();
+        let order: Vec<&str> = paths.iter().map(|path| path["name"].as_str().unwrap()).collect();
+        assert_eq!(order, ["wayland", "x11", "seat", "simulated"]);
+        for path in paths {
+            assert!(path["code"].is_string() && !path["why"].as_str().unwrap().is_empty(), "{path}");
+            assert_eq!(path["usable"], path["name"] == "simulated", "{path}");
+            assert_eq!(path["remedy"].is_string(), path["name"] != "simulated", "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_seat_that_might_lend_the_card() {
+    inside("a_seat_that_might_lend_the_card", VIVE, || {
+        if Command::new("seatd").arg("-v").output().is_err() {
+            return rig::say("SKIPPED: a_seat_that_might_lend_the_card: seatd is not installed");
+        }
+        std::fs::set_permissions(CARD, PermissionsExt::from_mode(0o600)).unwrap();
+        let mut seatd =
+            Command::new("seatd").args(["-g", "video"]).env("SEATD_VTBOUND", "0").spawn().unwrap();
+        let socket = Path::new("/run/seatd.sock");
+        while !socket.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(100)); // it sets the socket's rights after making it
+        let report = Report::of("seatd would not lend it to nobody", &mut doctor_as_nobody());
+        report.says("no-rights", &["seatd runs, and this user may not ask it", "/run/seatd.sock"]);
+        std::fs::set_permissions(socket, PermissionsExt::from_mode(0o666)).unwrap();
+        Report::of("seatd would lend it", &mut doctor_as_nobody()).says("no-rights", &["seatd lends it"]);
+        seatd.kill().unwrap();
+        seatd.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_sandbox_without_cards() {
+    inside("a_sandbox_without_cards", VIVE, || {
+        std::fs::write(format!("{VKMS}/rig/enabled"), "0").unwrap();
+        std::fs::create_dir_all("/run/host").unwrap();
+        std::fs::write("/run/host/container-manager", "systemd-nspawn\n").unwrap();
+        let report = Report::of("a container shows no card", &mut doctor());
+        assert_eq!((report.exit_code, report.path("seat")), (Some(3), "no-card"));
+        // Where this test runs in a container itself, the rig shows that one's mark.
+        let name = if Path::new("/.dockerenv").exists() { "Docker" } else { "systemd-nspawn" };
+        report.says("no-card", &[name, "/dev/dri"]);
     });
 }
 

@@ -3,23 +3,19 @@
 
 mod rig;
 
-use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold::kms::commit::modeset;
-use leasehold::kms::plane::Plane;
-use leasehold::kms::{Card, Connector, LesseeId, Pipeline, PlaneId};
+use leasehold::kms::{Card, Connector, LesseeId, Pipeline};
 use leasehold::lease::liveness::{Liveness, Loss, Probe};
 use leasehold::time::{Instant, Span};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use rig::{CARD, Program, TINY, inside, leasehold, say, serve};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use nix::sys::signal::Signal;
+use rig::demo::{Demo, REPORT, Watcher, errors, events, master_card};
+use rig::{CARD, Program, TINY, inside, plug_vkms as plug, say, serve};
 use serde_json::Value;
 
 /// From the kernel's word to ours, and what no change may make worse whatever else the machine does.
@@ -27,9 +23,6 @@ const GOAL: Span = Span::from_ms(100);
 const CEILING: Span = Span::from_ms(1_000);
 /// The best of so many is held to them.
 const TRIES: usize = 4;
-
-const REPORT: &str = "/tmp/report.json";
-const ERRORS: &str = "/tmp/demo.err";
 
 /// Who lends the headset.
 enum Lessor {
@@ -56,11 +49,6 @@ impl Bare {
         let (lessee, fd) = card.create_lease(&pipeline.objects()).unwrap();
         Self { card, pipeline, lessee, fd: Some(fd) }
     }
-}
-
-fn plug(inside: bool) {
-    let state = if inside { "1" } else { "2" };
-    std::fs::write("/sys/kernel/config/vkms/rig/connectors/conn2/status", state).unwrap();
 }
 
 /// What can become of a lease for good.
@@ -101,30 +89,17 @@ impl Lessor {
 
     /// Starts a demo on its lease.
     fn demo(&mut self, more: &[&str]) -> Demo {
-        let Self::Bare(bare) = self else { return Demo::start(&["--from", "wayland"], more) };
+        let Self::Bare(bare) = self else { return Demo::start("wayland", more, &[]) };
         let fd = bare.fd.take().unwrap();
         fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
-        Demo::start(&["--from", &format!("fd:{}", fd.as_raw_fd())], more)
+        Demo::start(&format!("fd:{}", fd.as_raw_fd()), more, &[])
     }
 
     /// Its card, by the open file that it is master of.
     fn card(&self) -> Arc<Card> {
         match self {
             Self::Bare(bare) => bare.card.clone(),
-            Self::Serve(serve) => {
-                let folder = format!("/proc/{}/fd", serve.pid());
-                let is_card = |number: &i32| {
-                    std::fs::read_link(format!("{folder}/{number}")).is_ok_and(|to| to == Path::new(CARD))
-                };
-                let numbers = std::fs::read_dir(&folder).unwrap().filter_map(|entry| {
-                    entry.unwrap().file_name().to_str().and_then(|number| number.parse().ok())
-                });
-                let number = numbers.into_iter().find(is_card).unwrap();
-                let pid = rustix::process::Pid::from_raw(serve.pid().as_raw()).unwrap();
-                let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
-                let fd = pidfd_getfd(process, number, PidfdGetfdFlags::empty()).unwrap();
-                Arc::new(Card::from_fd(fd, "serve's card").unwrap())
-            }
+            Self::Serve(serve) => Arc::new(master_card(serve.pid())),
         }
     }
 
@@ -161,109 +136,6 @@ impl Lessor {
 
 fn lessors() -> [fn() -> Lessor; 2] {
     [|| Lessor::Serve(serve(&[])), || Lessor::Bare(Bare::new())]
-}
-
-/// A demo that runs; killed with the test if it has not ended before.
-struct Demo {
-    child: Child,
-}
-
-impl Demo {
-    fn start(from: &[&str], more: &[&str]) -> Self {
-        let _ = std::fs::remove_file(REPORT);
-        let mut command: Command = leasehold();
-        command.arg("demo").args(from).args(more).args(["--scene", "flat:80", "--report", REPORT]);
-        command.stdout(File::create("/tmp/demo.out").unwrap()).stderr(File::create(ERRORS).unwrap());
-        Self { child: command.spawn().unwrap() }
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() - start < Span::from_ms(20_000), "it hangs: {}", errors());
-            std::thread::sleep(Duration::from_micros(500));
-        }
-    }
-
-    fn stop(&mut self) -> ExitStatus {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
-        self.wait()
-    }
-
-    /// The CPU time of all its threads so far.
-    fn cpu(&self) -> Span {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        // utime and stime, fields 14 and 15 of proc_pid_stat(5), in hundredths of a second (USER_HZ).
-        let ticks: i64 = fields[11..13].iter().map(|field| field.parse::<i64>().unwrap()).sum();
-        Span::from_ms(10) * ticks
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        // It may have ended long ago.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn errors() -> String {
-    std::fs::read_to_string(ERRORS).unwrap_or_default()
-}
-
-/// What became of the lease, by the report: each event's name, its reason and when it was noticed.
-fn events() -> Vec<(String, String, Instant)> {
-    let text = std::fs::read_to_string(REPORT).unwrap_or_else(|error| panic!("{error}: {}", errors()));
-    let report: Value = serde_json::from_str(&text).unwrap();
-    let events = report["lease"]["events"].as_array().unwrap().iter();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
-    events
-        .map(|event| {
-            (text(&event["event"]), text(&event["why"]), Instant::from_ns(event["at_ns"].as_i64().unwrap()))
-        })
-        .collect()
-}
-
-/// Looks at the headset's plane from outside; opened beside a master, so it never becomes one.
-struct Watcher {
-    card: Card,
-    plane: PlaneId,
-}
-
-impl Watcher {
-    fn new() -> Self {
-        let card = Card::open(Path::new(CARD)).unwrap();
-        assert!(!card.is_master());
-        card.enable_atomic().unwrap();
-        let all = card.connectors().unwrap().into_iter().map(|id| Connector::read(&card, id, false).unwrap());
-        let headset = all.into_iter().find(|connector| connector.name == "Virtual-2").unwrap();
-        let plane = Pipeline::find(&card, &headset, |_| false).unwrap().primary;
-        Self { card, plane }
-    }
-
-    /// How many pictures come on within `span`.
-    fn flips_in(&self, span: Span) -> usize {
-        let (start, mut last, mut flips) = (Instant::now(), None, 0);
-        while Instant::now() - start < span {
-            let shown = Plane::shown(&self.card, self.plane).unwrap();
-            flips += usize::from(shown.is_some() && last.is_some() && shown != last);
-            last = shown;
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        flips
-    }
-
-    /// Waits until pictures come on.
-    fn presenting(&self) {
-        let start = Instant::now();
-        while self.flips_in(Span::from_ms(100)) < 2 {
-            assert!(Instant::now() - start < Span::from_ms(20_000), "nothing is shown: {}", errors());
-        }
-    }
 }
 
 /// Prints how long something took in each of its tries, and holds them to the bounds.
@@ -498,7 +370,7 @@ fn a_lease_outlives_its_lessor_while_someone_keeps_the_card() {
         lessor.end(End::LessorKilled);
         std::thread::sleep(Duration::from_millis(200));
         watcher.presenting();
-        assert!(demo.child.try_wait().unwrap().is_none(), "{}", errors());
+        assert!(demo.runs(), "{}", errors());
         // A connection that has ended is readable for ever: nobody is to wake for it.
         let before = demo.cpu();
         let flips = watcher.flips_in(Span::from_ms(1_000));

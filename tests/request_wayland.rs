@@ -1,13 +1,18 @@
 //! Asking for a lease over Wayland, of compositors that misbehave in every way the protocol leaves open.
 
+#[allow(dead_code, reason = "only its chance is wanted here")]
+mod babbler;
 #[path = "request/compositor.rs"]
 mod compositor;
 mod rig;
 
+use std::io::Write;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use compositor::{Answer, Compositor, Device, Script};
+use babbler::Dice;
+use compositor::{Answer, Compositor, Device, Lent, Script};
 use leasehold::error::{Class, Classified};
 use leasehold::kms::{Card, Connector};
 use leasehold::lease::RequestError;
@@ -48,7 +53,95 @@ fn a_denial_a_withdrawal_and_an_end_at_once_are_told_apart() {
 #[test]
 fn an_fd_that_is_no_lease_is_refused() {
     let error = request(&answering(Answer::Fd), "DP-1").unwrap_err();
-    assert!(matches!(error, RequestError::Kms(_)), "{error}");
+    assert!(matches!(error, RequestError::NotALease { .. }), "{error}");
+    assert_eq!(error.class(), Class::LeaseDenied);
+}
+
+#[test]
+fn a_name_that_would_write_to_the_terminal_is_made_plain() {
+    let devices = vec![Device::offering(&["\u{1b}[31mDP-1"])];
+    let compositor = Compositor::start(Script { devices, answer: Answer::Finished });
+    let error = request(&compositor, "DP-1").unwrap_err();
+    assert!(error.to_string().contains("it has: ?[31mDP-1"), "{error:?}");
+}
+
+#[test]
+fn a_compositor_that_babbles_is_refused_in_time() {
+    for seed in 1..=300 {
+        let babble = move |mut stream: UnixStream| {
+            let mut dice = Dice::new(seed);
+            // Until it has said enough, or nobody listens any more.
+            for _ in 0..64 {
+                if stream.write_all(&babbled(&mut dice)).is_err() {
+                    return;
+                }
+            }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wayland");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || babble(listener.accept().unwrap().0));
+        let started = Instant::now();
+        let asked = wayland::request(path.to_str(), &"DP-1".parse().unwrap(), PATIENCE);
+        assert!(asked.is_err(), "seed {seed}");
+        assert!(Instant::now() - started < PATIENCE * 30, "seed {seed}: {asked:?}");
+        server.join().unwrap();
+    }
+}
+
+/// An event from an object that may exist, with arguments that may fit.
+fn babbled(dice: &mut Dice) -> Vec<u8> {
+    const OBJECTS: [u32; 8] = [1, 2, 2, 3, 3, 4, 5, 0xff00_0000];
+    let texts: [&[u8]; 3] = [b"wp_drm_lease_device_v1\0\0", b"DP-1\0\0\0\0", b"\xff\xfe\0\0"];
+    let mut body = Vec::new();
+    for _ in 0..dice.below(4) {
+        match dice.below(3) {
+            0 => body.extend(dice.below(6).to_ne_bytes()),
+            1 => body.extend((u32::MAX - dice.below(1 << 24)).to_ne_bytes()),
+            _ => {
+                let text = texts[dice.below(3) as usize];
+                body.extend((text.len() as u32 - dice.below(3)).to_ne_bytes());
+                body.extend(text);
+            }
+        }
+    }
+    let length = if dice.percent(90) { body.len() as u32 + 8 } else { dice.below(70_000) };
+    let object = OBJECTS[dice.below(8) as usize];
+    [&object.to_ne_bytes()[..], &(length << 16 | dice.below(5)).to_ne_bytes(), &body].concat()
+}
+
+#[test]
+fn a_lease_on_other_things_than_were_asked_for_is_found_out() {
+    inside("a_lease_on_other_things_than_were_asked_for_is_found_out", VIVE, || {
+        let card = Arc::new(Card::open(Path::new(CARD)).unwrap());
+        card.enable_atomic().unwrap();
+        let all = card.connectors().unwrap().into_iter().map(|id| Connector::read(&card, id, true).unwrap());
+        let headset = all.into_iter().find(|connector| connector.name == "Virtual-2").unwrap();
+        let asked = |lent: Lent| {
+            let devices = vec![Device::of(&card, vec![headset.clone()]).lending(lent)];
+            let compositor = Compositor::start(Script { devices, answer: Answer::FdThenFinished });
+            let lease = wayland::request(Some(compositor.socket()), &Wanted::Headset, PATIENCE);
+            lease.map(|lease| (lease.pipeline.clone(), lease.card.planes().unwrap().len()))
+        };
+        let (own, planes) = asked(Lent::Asked).unwrap();
+        assert_eq!(own.connector, headset.id);
+        let (of_all, more_planes) = asked(Lent::Everything).unwrap();
+        assert!(more_planes > planes, "it does hold more");
+        assert_eq!(of_all, own, "of all that was lent, what belongs to the headset");
+        for (lent, word) in [
+            (Lent::Another, "like the one asked for"),
+            (Lent::NoPrimary, "primary plane"),
+            (Lent::AnothersCrtc, "primary plane for that connector"),
+        ] {
+            let error = asked(lent).unwrap_err();
+            assert!(error.to_string().contains(word), "{lent:?}: {error}");
+        }
+        for lent in [Lent::Nothing, Lent::Revoked] {
+            let error = asked(lent).unwrap_err();
+            assert!(matches!(error, RequestError::Ended { .. }), "{lent:?}: {error}");
+        }
+        assert_eq!(card.lessees().unwrap(), [], "what is refused is given back");
+    });
 }
 
 #[test]

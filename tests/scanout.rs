@@ -10,37 +10,9 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use rig::mesa::Mesa;
 use rig::{VIVE, headsets, inside, leasehold, say, serve};
 use serde_json::Value;
-
-/// A Mesa whose CPU driver draws on dma-bufs, which that of the system may be too old for.
-struct Mesa(PathBuf);
-
-impl Mesa {
-    /// Makes it, outside the rig, or finds it again, inside. Says why where it cannot be had.
-    fn new(test: &str) -> Option<Self> {
-        if !rig::is_inside() && !rig::program().exists() {
-            say(&format!("SKIPPED: {test}: no {} (set LEASEHOLD_RIG)", rig::program().display()));
-            return None;
-        }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mesa");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mesa");
-        let output = Command::new(script).arg(&folder).output().expect("the script starts");
-        if !output.status.success() {
-            assert!(!rig::is_inside(), "the newer Mesa was there outside the rig");
-            say(&format!("SKIPPED: {test}: {}", String::from_utf8_lossy(&output.stderr)));
-            return None;
-        }
-        Some(Self(folder))
-    }
-
-    fn drives<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
-            .env("VK_DRIVER_FILES", self.0.join("icd.json"))
-            .env("GBM_BACKENDS_PATH", self.0.join("lib/gbm"))
-            .env("LD_LIBRARY_PATH", self.0.join("lib"))
-    }
-}
 
 fn vive() -> PathBuf {
     headsets().join("vive-LHR-C5C0BC88")

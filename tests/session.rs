@@ -41,14 +41,11 @@ impl Drop for Daemon {
 impl Terminal {
     fn start(arguments: &[&str]) -> Self {
         prepare_user();
-        let seatd = Command::new("seatd").args(["-g", "video"]).stderr(Stdio::null()).spawn().unwrap();
-        while !Path::new("/run/seatd.sock").exists() {
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let seatd = start_seatd();
         let serve = serve_as_user(arguments);
         let card = Card::open(Path::new(CARD)).unwrap();
         assert!(!card.is_master(), "the lessor is");
-        Self { serve, card, seatd: Daemon(seatd) }
+        Self { serve, card, seatd }
     }
 
     /// A lessee that has lit the headset, and the CRTC it did so on.
@@ -64,6 +61,14 @@ impl Terminal {
     fn is_dark(&self, crtc: CrtcId) -> bool {
         self.card.vblank(crtc).is_err_and(|error| error.errno() == Some(Errno::EINVAL))
     }
+}
+
+fn start_seatd() -> Daemon {
+    let seatd = Command::new("seatd").args(["-g", "video"]).stderr(Stdio::null()).spawn().unwrap();
+    while !Path::new("/run/seatd.sock").exists() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Daemon(seatd)
 }
 
 /// Gives user 1000 what udev and a login give on a whole machine.
@@ -161,6 +166,29 @@ fn a_lessee_that_dies_meanwhile_is_cleaned_up_after(terminal: &Terminal) {
     let (mut again, _) = terminal.lessee(&["--frames", "10"]);
     assert_eq!(again.line()["flips"], 10);
     assert!(again.wait().success());
+}
+
+#[test]
+fn whoever_borrows_the_card_itself_sleeps_too() {
+    inside_qemu("whoever_borrows_the_card_itself_sleeps_too", VIVE, &PROGRAMS, || {
+        prepare_user();
+        let seatd = start_seatd();
+        let mut lessee = as_user(example("lessee").args(["--from", "seat", "--patient"]));
+        assert_eq!(lessee.line()["from"], "seat");
+        let card = Card::open(Path::new(CARD)).unwrap();
+        assert!(!card.is_master(), "the lessee is");
+        for _ in 0..2 {
+            switch_to_terminal(2);
+            assert_eq!(lessee.line()["event"], "asleep");
+            switch_to_terminal(1);
+            assert_eq!(lessee.line()["event"], "awake");
+        }
+        lessee.signal(Signal::SIGTERM);
+        assert!(lessee.line()["flips"].as_u64().unwrap() > 0);
+        assert!(lessee.wait().success());
+        drop(seatd);
+        card.become_master().expect("nobody else is");
+    });
 }
 
 #[test]

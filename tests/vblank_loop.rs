@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use leasehold::compositor::frames::{self, DisplayState};
 use leasehold::compositor::history::What;
 use leasehold::compositor::{
-    Compositor, EyeImages, History, Limit, LoopPicture, Options, Pixels, Pose, PoseSource, Run, VblankLoop,
+    Ahead, Compositor, EyeImages, History, Limit, LoopPicture, Options, Pixels, Pose, Run, VblankLoop,
 };
 use leasehold::display::simulated::SimulatedDisplay;
 use leasehold::display::{Clock, Description, Display, DisplayError, Found};
@@ -70,14 +70,6 @@ impl Display for Pretender {
     }
 }
 
-struct Ahead;
-
-impl PoseSource for Ahead {
-    fn pose_at(&mut self, _photon: Instant) -> Pose {
-        Pose::AHEAD
-    }
-}
-
 /// Runs the loop on it for so many frames; what happened, and what the app was told last.
 fn run(display: Pretender, count: u64) -> (Run, DisplayState) {
     let device = Device::open(&Arc::new(Instance::new(false).expect("Vulkan"))).expect("a Vulkan device");
@@ -90,12 +82,12 @@ fn run(display: Pretender, count: u64) -> (Run, DisplayState) {
     let slots = [images.clone(), images.clone(), images];
     let picture = |_| {
         let target = Arc::new(Image::target(&device, compositor.target_format(), width, height).unwrap());
-        LoopPicture::new(&compositor, &slots, target, None).unwrap()
+        LoopPicture::new(&compositor, &slots, &slots[0], target, None).unwrap()
     };
     let pictures = (0..3).map(picture).collect();
     let (mut writer, reader) = frames::exchange();
     writer.submit(Pose::AHEAD, Instant::now());
-    let (display, poses) = (Box::new(display), Box::new(Ahead));
+    let (display, poses) = (Box::new(display), Arc::new(Ahead));
     let vblank_loop =
         VblankLoop::new(display, pictures, reader, poses, Illumination::Global, History::default());
     let limit = Limit { frames: Some(count), time: None, stop: Arc::new(AtomicBool::new(false)) };

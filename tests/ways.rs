@@ -6,19 +6,19 @@
 mod lessor;
 mod rig;
 #[path = "others/xorg.rs"]
+#[allow(dead_code, reason = "losses.rs uses the rest")]
 mod xorg;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use leasehold::kms::plane::Plane;
-use leasehold::kms::{Card, Connector};
 use leasehold::lease::RequestError;
 use leasehold::lease::request::{Heard, Wanted, seat, wayland, x11};
 use leasehold::time::{Instant, Span};
 use lessor::{Kind, Lessor};
 use nix::sys::signal::Signal;
+use rig::desktop::headset_picture;
 use rig::qemu;
 use rig::{CARD, Machine, Program, TINY, debian, example, leasehold, run_in, say};
 use serde_json::Value;
@@ -121,18 +121,18 @@ fn row(lessor: &str, source: &str, environment: &[(&str, &str)], ready: impl Fn(
     ready();
     let started = Instant::now();
     let mut first = demo().stdout(Stdio::null()).spawn().expect("the demo starts");
-    wait_until("the headset is lit", || picture(&card).is_some());
+    wait_until("the headset is lit", || headset_picture(&card).is_some());
     let light = Instant::now() - started;
-    let shown = picture(&card);
-    wait_until("another picture is shown", || picture(&card).is_some_and(|now| Some(now) != shown));
+    let shown = headset_picture(&card);
+    wait_until("another picture is shown", || headset_picture(&card).is_some_and(|now| Some(now) != shown));
     first.kill().expect("it runs");
     first.wait().expect("it is a child");
-    wait_until("the headset is dark", || picture(&card).is_none());
+    wait_until("the headset is dark", || headset_picture(&card).is_none());
 
     ready();
     let started = Instant::now();
     let second = demo().args(["--frames", "5"]).stdout(Stdio::piped()).spawn().expect("the demo starts");
-    wait_until("the headset is lit again", || picture(&card).is_some());
+    wait_until("the headset is lit again", || headset_picture(&card).is_some());
     let again = Instant::now() - started;
     let output = second.wait_with_output().expect("it is a child");
     assert!(output.status.success(), "{:?}", output.status);
@@ -147,15 +147,6 @@ fn row(lessor: &str, source: &str, environment: &[(&str, &str)], ready: impl Fn(
         ms(light),
         ms(again)
     ));
-}
-
-/// The framebuffer on the headset, if it is lit.
-fn picture(card: &Card) -> Option<u32> {
-    let connectors = card.connectors().unwrap().into_iter();
-    let mut connectors = connectors.filter_map(|id| Connector::read(card, id, false).ok());
-    let crtc = connectors.find(|connector| connector.name == HEADSET)?.crtc?;
-    let planes = card.planes().unwrap().into_iter().filter_map(|id| Plane::read(card, id).ok());
-    planes.filter(|plane| plane.crtc == Some(crtc)).find_map(|plane| plane.framebuffer).map(|id| id.raw())
 }
 
 fn wait_for_offer(socket: &str) {

@@ -8,6 +8,7 @@ mod output;
 mod render;
 mod serve;
 mod signals;
+mod simulate;
 mod validation;
 mod vblank;
 
@@ -37,11 +38,19 @@ enum Verb {
     Doctor(doctor::Arguments),
     Headset(headset::Arguments),
     Render(render::Arguments),
+    Simulate(simulate::Arguments),
     Vblank(vblank::Arguments),
 }
 
-/// Runs the program with this process's arguments; the exit code.
-pub fn run() -> u8 {
+/// Runs the program with this process's arguments, and ends it.
+pub fn run() -> ! {
+    let code = run_verb();
+    // Rust's own buffer; nobody is left to hear of a failure.
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    crate::thread::leave(code)
+}
+
+fn run_verb() -> u8 {
     let process_start = Instant::now();
     let arguments = CommandLine::parse();
     start_logging(arguments.verbose);
@@ -51,6 +60,7 @@ pub fn run() -> u8 {
         Verb::Headset(arguments) => headset::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Vblank(arguments) => vblank::run(&arguments),
     };
     match result {

@@ -14,7 +14,7 @@ use nix::unistd::{Uid, geteuid};
 
 use super::Failure;
 use crate::error::Class;
-use crate::files;
+use crate::files::{self, edid_cache};
 use crate::kms::{Card, KmsError};
 use crate::lease::ledger::Ledger;
 use crate::lease::lessor::Pause;
@@ -22,7 +22,7 @@ use crate::lease::policy::{Policy, user_named};
 use crate::lease::reclaim;
 use crate::lease::request::seat;
 use crate::lease::server::{Ready, Server};
-use crate::lease::service::{Report, Service, Terms};
+use crate::lease::service::{Happening, Report, Service, Terms};
 use crate::lease::session::Session;
 use crate::lease::supervisor::{Supervisor, SupervisorError};
 use crate::lease::wire::Wire;
@@ -269,7 +269,12 @@ fn wait(
 }
 
 fn publish(service: &mut Service, json: bool) {
-    for report in service.take_reports() {
+    let reports = service.take_reports();
+    if reports.iter().any(|report| report.event == Happening::Offered) {
+        // So that a headset is known by name when its EDID no longer answers.
+        edid_cache::look_around();
+    }
+    for report in reports {
         tracing::info!("{report}");
         if json {
             print_line(&report);

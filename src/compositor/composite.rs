@@ -287,7 +287,7 @@ impl Pass {
     }
 
     fn record(&mut self) -> Result<(), VulkanError> {
-        let Self { commands, eyes, tools, target, layers, .. } = self;
+        let Self { commands, eyes, images, tools, target, layers, .. } = self;
         let pipelines = match &tools.layered {
             Some(layered) if !layers.is_empty() => layered,
             _ => &tools.pipelines,
@@ -302,9 +302,11 @@ impl Pass {
         });
         let (drawn, shown) = (vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL, vk::ImageLayout::GENERAL);
         commands.record(|recording| {
+            images.acquire(recording);
             recording.transition(target, vk::ImageLayout::UNDEFINED, drawn);
             recording.draw(target, tools.black, &draws);
             recording.transition(target, drawn, shown);
+            images.release(recording);
         })
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ash::vk;
 
 use crate::time::Span;
-use crate::vulkan::{Buffer, Commands, Device, Image, VulkanError};
+use crate::vulkan::commands::{Recording, Sharer};
+use crate::vulkan::image::DmaBuf;
+use crate::vulkan::{Buffer, Commands, Device, Image, Mapping, VulkanError};
 
 /// Pixels of one eye's image in CPU memory: red, green, blue, alpha, row by row from the top left, sRGB-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +51,106 @@ impl Pixels {
     }
 }
 
+/// An image of another device, driver or process, in a dma-buf.
+#[derive(Debug)]
+pub struct SharedImage {
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// Its pixels' format, which holds sRGB-encoded codes.
+    pub format: SharedFormat,
+    /// Where it lies, and how.
+    pub buffer: DmaBuf,
+}
+
+/// Formats of shared images. Fourth channels are left out of account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedFormat {
+    /// `DRM_FORMAT_XRGB8888` and `DRM_FORMAT_ARGB8888`: blue has the lowest bits.
+    Xrgb8888,
+    /// `DRM_FORMAT_XBGR8888` and `DRM_FORMAT_ABGR8888`: red has the lowest bits.
+    Xbgr8888,
+    /// `DRM_FORMAT_XRGB2101010` and `DRM_FORMAT_ARGB2101010`: blue has the lowest bits.
+    Xrgb2101010,
+    /// `DRM_FORMAT_XBGR2101010` and `DRM_FORMAT_ABGR2101010`: red has the lowest bits.
+    Xbgr2101010,
+}
+
+impl SharedFormat {
+    /// The format with this code of `drm_fourcc.h`, if it is one of these.
+    pub fn from_fourcc(code: u32) -> Option<Self> {
+        Some(match &code.to_le_bytes() {
+            b"XR24" | b"AR24" => Self::Xrgb8888,
+            b"XB24" | b"AB24" => Self::Xbgr8888,
+            b"XR30" | b"AR30" => Self::Xrgb2101010,
+            b"XB30" | b"AB30" => Self::Xbgr2101010,
+            _ => return None,
+        })
+    }
+
+    fn vulkan(self) -> vk::Format {
+        match self {
+            Self::Xrgb8888 => vk::Format::B8G8R8A8_UNORM,
+            Self::Xbgr8888 => vk::Format::R8G8B8A8_UNORM,
+            Self::Xrgb2101010 => vk::Format::A2R10G10B10_UNORM_PACK32,
+            Self::Xbgr2101010 => vk::Format::A2B10G10R10_UNORM_PACK32,
+        }
+    }
+}
+
 /// A left and a right image on the device, of one size.
 #[derive(Debug)]
 pub struct EyeImages {
-    pub(super) eyes: [Image; 2],
+    pub(super) eyes: [Arc<Image>; 2],
+    sharer: Sharer,
 }
 
 impl EyeImages {
     /// Uploads a pair. Panics if their sizes differ.
     pub fn upload(device: &Arc<Device>, left: &Pixels, right: &Pixels) -> Result<Self, VulkanError> {
         assert_eq!((left.width_px, left.height_px), (right.width_px, right.height_px), "eyes of two sizes");
-        Ok(Self { eyes: [upload(device, left)?, upload(device, right)?] })
+        let eyes = [Arc::new(upload(device, left)?), Arc::new(upload(device, right)?)];
+        Ok(Self { eyes, sharer: Sharer::Nobody })
+    }
+
+    /// A black pair of so many pixels each for the CPU to draw on, which it may do whenever no pass runs.
+    pub fn drawn_by_cpu(
+        device: &Arc<Device>,
+        [width_px, height_px]: [u32; 2],
+    ) -> Result<(Self, [Mapping; 2]), VulkanError> {
+        let (left, left_pixels) = Mapping::new(device, width_px, height_px)?;
+        let (right, right_pixels) = Mapping::new(device, width_px, height_px)?;
+        Ok((Self::shared(device, [left, right], Sharer::Cpu)?, [left_pixels, right_pixels]))
+    }
+
+    /// A pair that somebody else draws, whenever no pass runs; what it holds so far may be lost. Panics if their sizes
+    /// differ.
+    pub fn drawn_elsewhere(device: &Arc<Device>, pair: [SharedImage; 2]) -> Result<Self, VulkanError> {
+        let [left, right] = pair;
+        assert_eq!((left.width_px, left.height_px), (right.width_px, right.height_px), "eyes of two sizes");
+        let import = |shared: SharedImage| {
+            let SharedImage { width_px, height_px, format, buffer } = shared;
+            Image::texture_in(device, format.vulkan(), width_px, height_px, buffer).map(Arc::new)
+        };
+        Self::shared(device, [import(left)?, import(right)?], Sharer::Foreign)
+    }
+
+    fn shared(device: &Arc<Device>, eyes: [Arc<Image>; 2], sharer: Sharer) -> Result<Self, VulkanError> {
+        let mut commands = Commands::new(device)?;
+        commands.record(|recording| eyes.iter().for_each(|image| recording.give(image, sharer)))?;
+        commands.run(UPLOAD_TIMEOUT)?;
+        Ok(Self { eyes, sharer })
+    }
+
+    /// Makes both ready to be read by what is recorded from here on.
+    pub(super) fn acquire(&self, recording: &mut Recording<'_>) {
+        self.eyes.iter().for_each(|image| recording.acquire(image, self.sharer));
+    }
+
+    /// Gives both back to whoever draws them.
+    pub(super) fn release(&self, recording: &mut Recording<'_>) {
+        self.eyes.iter().for_each(|image| recording.release(image, self.sharer));
     }
 
     /// Width and height of each, in pixels.

@@ -3,9 +3,10 @@
 //! Three slots of eye images: the app draws in one, the loop shows one, and the third lies between them holding the
 //! newest finished frame. Handing over is one atomic swap.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::layer::{Layer, MAX_LAYERS};
 use super::pose::Pose;
 use crate::kms::Vblank;
 use crate::time::{Instant, Span};
@@ -21,10 +22,15 @@ struct Shared {
     between: AtomicU8,
     /// The pose each slot was rendered from: bits of x, y, z, w. Written only by whoever owns the slot.
     poses: [[AtomicU64; 4]; SLOTS],
+    /// What lies over each slot's images. Locked only by whoever owns the slot, so that nobody ever waits.
+    layers: [Mutex<Vec<Layer>>; SLOTS],
     submitted: AtomicU64,
     late: AtomicU64,
+    /// Whether the app has said that it will not come back soon.
+    gone: AtomicBool,
     next_vblank_ns: AtomicI64,
     period_ns: AtomicI64,
+    to_photon_ns: AtomicI64,
     /// A place in [`DisplayState::ALL`].
     state: AtomicU8,
 }
@@ -47,13 +53,14 @@ impl DisplayState {
 }
 
 /// How often an app without anyone to show its frames to looks whether that has changed.
-const IDLE: Span = Span::from_ms(20);
+const IDLE: Span = Span::from_ms(10);
 
 /// The app's end.
 #[derive(Debug)]
 pub struct FrameWriter {
     shared: Arc<Shared>,
     slot: u8,
+    begin: Instant,
     deadline: Instant,
 }
 
@@ -87,8 +94,10 @@ pub struct AppFrame {
 
 /// Both ends of a new exchange.
 pub fn exchange() -> (FrameWriter, FrameReader) {
-    let shared = Arc::new(Shared { between: AtomicU8::new(1), ..Shared::default() });
-    let writer = FrameWriter { shared: shared.clone(), slot: 0, deadline: Instant::default() };
+    let layers = std::array::from_fn(|_| Mutex::new(Vec::with_capacity(MAX_LAYERS)));
+    let shared = Arc::new(Shared { between: AtomicU8::new(1), layers, ..Shared::default() });
+    let start = Instant::default();
+    let writer = FrameWriter { shared: shared.clone(), slot: 0, begin: start, deadline: start };
     (writer, FrameReader { shared, slot: 2, any: false })
 }
 
@@ -107,6 +116,11 @@ impl FrameWriter {
     /// app sleeps until then, and for a while when nothing is shown ([`state`](Self::state)). `None` once the display is
     /// gone for good.
     pub fn next_frame(&mut self, now: Instant) -> Option<Instant> {
+        self.begin = self.begin_after(now)?;
+        Some(self.begin)
+    }
+
+    fn begin_after(&mut self, now: Instant) -> Option<Instant> {
         match self.state() {
             DisplayState::Showing => {}
             DisplayState::Suspended | DisplayState::Lost => {
@@ -129,8 +143,29 @@ impl FrameWriter {
         Some(begin)
     }
 
-    /// Hands over the slot's images, rendered from `pose` and finished `now`.
+    /// When the light of the frame begun last leaves the panel. Nearly at once, where no vblank is known to come.
+    pub fn photon(&self) -> Instant {
+        let to_photon = Span::from_ns(self.shared.to_photon_ns.load(Ordering::Relaxed));
+        let period = Span::from_ns(self.shared.period_ns.load(Ordering::Relaxed));
+        self.begin + period + to_photon
+    }
+
+    /// Hands over the slot's images, rendered from `pose` and finished `now`, with nothing over them.
     pub fn submit(&mut self, pose: Pose, now: Instant) {
+        self.submit_under(&[], pose, now);
+    }
+
+    /// Hands over the slot's images with these layers over them, the first lowest.
+    ///
+    /// # Panics
+    /// When there are more than [`MAX_LAYERS`].
+    pub fn submit_under(&mut self, layers: &[Layer], pose: Pose, now: Instant) {
+        assert!(layers.len() <= MAX_LAYERS, "{} layers; a frame has {MAX_LAYERS} at most", layers.len());
+        let mut over = self.shared.layers[self.slot()].lock().unwrap_or_else(PoisonError::into_inner);
+        over.clear();
+        over.extend_from_slice(layers);
+        drop(over);
+        self.shared.gone.store(false, Ordering::Relaxed);
         for (stored, part) in self.shared.poses[self.slot()].iter().zip(pose.orientation) {
             stored.store(part.to_bits(), Ordering::Relaxed);
         }
@@ -142,7 +177,25 @@ impl FrameWriter {
     }
 }
 
+impl FrameWriter {
+    /// Says that no frame is to be waited for, until the next is submitted.
+    pub fn leave(&self) {
+        self.shared.gone.store(true, Ordering::Relaxed);
+    }
+}
+
 impl FrameReader {
+    /// Whether the app has said that no frame is to be waited for.
+    pub fn app_is_gone(&self) -> bool {
+        self.shared.gone.load(Ordering::Relaxed)
+    }
+
+    /// What lies over the images of the newest frame. Never waits.
+    pub fn layers(&self) -> Option<MutexGuard<'_, Vec<Layer>>> {
+        // The app has its hands on other slots.
+        self.shared.layers[usize::from(self.slot)].try_lock().ok()
+    }
+
     /// The newest frame, again the last one where there is none newer; `None` before the app's first.
     pub fn newest(&mut self) -> Option<AppFrame> {
         let fresh = self.shared.between.load(Ordering::Relaxed) & FRESH != 0;
@@ -156,8 +209,9 @@ impl FrameReader {
         self.any.then_some(AppFrame { slot, pose: Pose { orientation }, fresh })
     }
 
-    /// Tells the app when the next vblank will be.
-    pub fn predict(&self, next: Vblank, period: Span) {
+    /// Tells the app when the next vblank will be, and how long after a vblank its light leaves the panel.
+    pub fn predict(&self, next: Vblank, period: Span, to_photon: Span) {
+        self.shared.to_photon_ns.store(to_photon.as_ns(), Ordering::Relaxed);
         self.shared.next_vblank_ns.store(next.time.as_ns(), Ordering::Relaxed);
         self.shared.period_ns.store(period.as_ns(), Ordering::Relaxed);
     }
@@ -205,8 +259,9 @@ mod tests {
     fn a_frame_is_late_after_the_vblank_it_was_begun_for() {
         let (mut writer, reader) = exchange();
         let at = Instant::from_ns;
-        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100));
+        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100), Span::from_ns(40));
         assert_eq!(writer.next_frame(at(1_050)), Some(at(1_100)));
+        assert_eq!(writer.photon(), at(1_240));
         writer.submit(Pose::AHEAD, at(1_200));
         assert_eq!(reader.totals().late, 0);
         assert_eq!(writer.next_frame(at(1_200)), Some(at(1_300)));
@@ -221,7 +276,7 @@ mod tests {
     fn the_app_is_told_when_nothing_is_shown_and_when_it_is_again() {
         let (mut writer, reader) = exchange();
         let at = Instant::from_ns;
-        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100));
+        reader.predict(Vblank { sequence: 1, time: at(1_000) }, Span::from_ns(100), Span::from_ns(40));
         for state in [DisplayState::Suspended, DisplayState::Lost] {
             reader.tell(state);
             assert_eq!(writer.state(), state);

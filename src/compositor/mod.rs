@@ -1,5 +1,6 @@
 //! Shows frames on a headset: one Vulkan pass a vblank.
 
+pub mod calm;
 pub mod composite;
 mod constants;
 pub mod eye_images;
@@ -8,6 +9,7 @@ pub mod history;
 pub mod layer;
 pub mod mesh;
 pub mod pose;
+pub mod presence;
 pub mod readback;
 pub mod reference;
 pub mod scanout;
@@ -19,4 +21,4 @@ pub use eye_images::{EyeImages, Pixels};
 pub use history::History;
 pub use layer::{Anchor, Layer, LayerImage, Quad};
 pub use pose::Pose;
-pub use vblank_loop::{Ended, Limit, LoopPicture, PoseSource, Run, VblankLoop};
+pub use vblank_loop::{Ahead, Ended, Limit, LoopPicture, PoseSource, Run, VblankLoop};

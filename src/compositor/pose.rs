@@ -1,6 +1,6 @@
 //! Where the head looks.
 
-use glam::{DQuat, EulerRot};
+use glam::{DQuat, DVec3, EulerRot};
 
 /// An orientation of the head. X is right, Y up, and it looks along negative Z.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +20,11 @@ impl Pose {
         Self { orientation: turn.to_array() }
     }
 
+    /// Takes a direction or a place in the head's space to the room's.
+    pub fn to_room(self, in_head: [f64; 3]) -> [f64; 3] {
+        (DQuat::from_array(self.orientation) * DVec3::from_array(in_head)).to_array()
+    }
+
     /// The rotation that takes a direction seen from this pose to the same direction seen from `other`.
     pub(super) fn seen_from(self, other: Self) -> DQuat {
         let (own, other) = (DQuat::from_array(self.orientation), DQuat::from_array(other.orientation));
@@ -37,7 +42,6 @@ impl Default for Pose {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glam::DVec3;
 
     #[test]
     fn a_positive_yaw_turns_left() {
@@ -45,5 +49,6 @@ mod tests {
         // What is straight ahead after turning left was at the left before.
         let before = left.seen_from(Pose::AHEAD) * DVec3::NEG_Z;
         assert!((before - DVec3::NEG_X).length() < 1e-12, "{before}");
+        assert!((DVec3::from_array(left.to_room([0.0, 0.0, -1.0])) - DVec3::NEG_X).length() < 1e-12);
     }
 }

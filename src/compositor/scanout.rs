@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::display::DisplayError;
 use crate::kms::Card;
 use crate::kms::buffer::{DumbBuffer, Framebuffer, GbmBuffer, PixelFormat};
-use crate::vulkan::image::External;
+use crate::vulkan::image::{DmaBuf, External};
 use crate::vulkan::{Device, Image, VulkanError};
 
 use super::composite::vulkan_format;
@@ -126,19 +126,23 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn make(&self, method: Method, count: usize) -> Result<Vec<Picture>, DisplayError> {
         match method {
-            Method::DmaBuf => (0..count).map(|_| self.dma_buf()).collect(),
+            Method::DmaBuf => self.dma_buf(count),
             Method::HostMemory => self.host_memory(count),
             Method::Copy => self.copy(count),
         }
     }
 
-    fn dma_buf(&self) -> Result<Picture, DisplayError> {
+    fn dma_buf(&self, count: usize) -> Result<Vec<Picture>, DisplayError> {
         if !self.device.capabilities().dma_buf {
             return Err(self.lacks("import of dma-bufs (VK_EXT_external_memory_dma_buf)"));
         }
-        let buffer = GbmBuffer::new(self.card, self.width_px, self.height_px, self.format)?;
+        let buffers = GbmBuffer::several(self.card, self.width_px, self.height_px, self.format, count)?;
+        buffers.into_iter().map(|buffer| self.in_gpu_memory(buffer)).collect()
+    }
+
+    fn in_gpu_memory(&self, buffer: GbmBuffer) -> Result<Picture, DisplayError> {
         let framebuffer = buffer.framebuffer()?;
-        let external = External::DmaBuf { fd: buffer.dma_buf()?, pitch_bytes: buffer.pitch_bytes() };
+        let external = External::DmaBuf(DmaBuf::linear(buffer.dma_buf()?, buffer.pitch_bytes()));
         Ok(Picture {
             framebuffer: Arc::new(framebuffer),
             target: self.target_in(external, Box::new(buffer))?,

@@ -6,46 +6,71 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::calm;
 use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
 use super::pose::Pose;
+use super::presence::{News, Presence, Shown};
 use super::scanout::Picture;
 use crate::display::{Clock, Description, Display, DisplayError};
 use crate::headset::Illumination;
 use crate::kms::Vblank;
 use crate::lease::liveness::Loss;
-use crate::pacing::{Frame, RateCheck, Schedule, VblankClock};
+use crate::pacing::{Frame, Pacer, RateCheck, Timing};
 use crate::thread::{allocations::allocations, sleep_until, system_calls};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Image, VulkanError};
 
 /// Says where the head looks at a given time, as near as can be told when asked.
-pub trait PoseSource: Send {
+///
+/// The loop and the application both ask, each on its own thread.
+pub trait PoseSource: std::fmt::Debug + Send + Sync {
     /// The pose expected at `photon`. Called in the loop: must not block or allocate.
-    fn pose_at(&mut self, photon: Instant) -> Pose;
+    fn pose_at(&self, photon: Instant) -> Pose;
 }
 
-/// One of the pictures that the display shows in turn, with a pass from each slot of eye images.
+/// A head that never turns: for want of anything that tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead;
+
+impl PoseSource for Ahead {
+    fn pose_at(&self, _photon: Instant) -> Pose {
+        Pose::AHEAD
+    }
+}
+
+/// One of the pictures that the display shows in turn, with a pass from each slot of eye images and from the calm scene.
 #[derive(Debug)]
 pub struct LoopPicture {
     passes: Vec<Pass>,
+    calm: Pass,
     target: Arc<Image>,
     scanout: Option<Picture>,
 }
 
 impl LoopPicture {
-    /// A picture that is drawn from any of the slots. Without `scanout` nothing but readback ever sees it.
+    /// A picture that is drawn from any of the slots, or from `calm` where no app draws. Without `scanout` nothing but
+    /// readback ever sees it.
     pub fn new(
         compositor: &Compositor,
         slots: &[Arc<EyeImages>; SLOTS],
+        calm: &Arc<EyeImages>,
         target: Arc<Image>,
         scanout: Option<Picture>,
     ) -> Result<Self, VulkanError> {
         let passes = slots.iter().map(|images| compositor.pass(images, &target)).collect::<Result<_, _>>()?;
-        Ok(Self { passes, target, scanout })
+        let calm = compositor.pass(calm, &target)?;
+        Ok(Self { passes, calm, target, scanout })
     }
+}
+
+/// What a picture is drawn from, and how much of its light is let through.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    App(AppFrame, f64),
+    Calm(f64),
 }
 
 /// What ends a run.
@@ -116,16 +141,11 @@ pub struct VblankLoop {
     display: Box<dyn Display>,
     pictures: Vec<LoopPicture>,
     frames: FrameReader,
-    poses: Box<dyn PoseSource>,
-    clock: VblankClock,
+    poses: Arc<dyn PoseSource>,
+    presence: Presence,
+    pacer: Pacer,
     rate: RateCheck,
-    schedule: Schedule,
     history: History,
-    /// From the vblank at which a frame comes on to the middle of its light.
-    to_photon: Span,
-    number: u64,
-    /// Handed over and not yet seen to come on.
-    pending: Option<Frame>,
     warm: Option<Warm>,
 }
 
@@ -144,26 +164,17 @@ impl VblankLoop {
         display: Box<dyn Display>,
         pictures: Vec<LoopPicture>,
         frames: FrameReader,
-        poses: Box<dyn PoseSource>,
+        poses: Arc<dyn PoseSource>,
         illumination: Illumination,
         history: History,
     ) -> Self {
         assert!(pictures.len() >= 3, "a loop needs a picture to draw on while others are shown");
         let description = display.description();
-        let to_photon = match illumination {
-            // The whole panel flashes once its last line has come in.
-            Illumination::Global => description.active_scanout,
-            // Lines light as they come in: the middle one half way through.
-            Illumination::Rolling => description.active_scanout / 2,
-        };
         Self {
-            clock: VblankClock::new(description.period),
+            pacer: Pacer::new(timing(description, illumination)),
             rate: RateCheck::new(description.period),
-            schedule: Schedule::new(description.period),
             history,
-            to_photon,
-            number: 0,
-            pending: None,
+            presence: Presence::default(),
             warm: None,
             display,
             pictures,
@@ -178,7 +189,7 @@ impl VblankLoop {
         self.history.recorder.pause();
         self.frames.tell(DisplayState::Showing);
         let mut first_flip = None;
-        let mut error = self.rehearse().err();
+        let mut error = self.rehearse(carries_on).err();
         let mut now = Instant::now();
         while error.is_none() && !limit.is_reached(&self.history, now) {
             match self.frame() {
@@ -203,6 +214,7 @@ impl VblankLoop {
         error = error
             .or_else(|| self.settle().err().filter(|error| !matches!(error, DisplayError::Suspended { .. })));
         if let Some(DisplayError::LeaseLost { why, .. }) = error {
+            self.give_up();
             self.note(What::Lost(why));
         }
         self.into_ended(error)
@@ -212,15 +224,15 @@ impl VblankLoop {
     ///
     /// The kernel tells no lessee of either, so it is asked now and then.
     fn sit_out(&mut self, limit: &Limit) -> Result<(), DisplayError> {
-        self.pending = None;
+        self.give_up();
         self.history.recorder.pause();
         self.note(What::Suspended);
         while !limit.is_reached(&self.history, Instant::now()) {
             sleep_until(Instant::now() + NAP);
             let Some(found) = self.display.resume()? else { continue };
             // What was known of vblanks may not hold any more: a driver without hardware to count them starts anew.
-            let period = self.display.description().period;
-            (self.clock, self.rate) = (VblankClock::new(period), RateCheck::new(period));
+            self.pacer.forget_vblanks();
+            self.rate = RateCheck::new(self.display.description().period);
             self.note(What::Resumed(found));
             break;
         }
@@ -241,81 +253,140 @@ impl VblankLoop {
     /// Draws and hands over the app's newest frame, and takes in the flip of the one before. When that one came on;
     /// `None` where there was none.
     fn frame(&mut self) -> Result<Option<Instant>, DisplayError> {
-        let mut frame = self.plan();
-        let mut flip = None;
-        if self.pending.is_some_and(|pending| pending.target.time <= frame.planned_wake) {
-            flip = self.settle()?;
-            frame = self.plan();
-        }
-        sleep_until(frame.planned_wake);
-        frame.wake = Instant::now();
-        let Some(app) = self.frames.newest() else {
+        let mut frame = self.plan_and_sleep();
+        let mut flip = self.settle_if_due(&mut frame)?;
+        let Some(source) = self.source(&mut frame) else {
             // The app has not drawn anything yet.
             sleep_until(frame.wake + Span::from_ms(1));
             return Ok(flip);
         };
-        frame.rewarped = !app.fresh;
-        let lit = self.clock.newest().is_some();
-        let index = (self.number % self.pictures.len() as u64) as usize;
-        self.draw(&mut frame, index, app)?;
-        if self.pending.is_some() {
+        let lit = self.pacer.clock().newest().is_some();
+        let index = (self.pacer.number() % self.pictures.len() as u64) as usize;
+        self.draw(&mut frame, index, source)?;
+        if self.pacer.pending().is_some() {
             flip = self.settle()?;
             // The frame before may have come on late; that is its miss, and not this one's too.
-            frame.target = self.plan().target;
+            let Frame { target, plan, .. } = self.plan(frame.ready);
+            (frame.target, frame.plan) = (target, plan);
         }
+        frame.commit = Instant::now();
         self.display.show(index)?;
         frame.submit = Instant::now();
-        self.number += 1;
+        self.pacer.hand_over(frame);
         self.history.frames += 1;
-        self.pending = Some(frame);
         // There is no vblank to aim at before the first.
         if lit { Ok(flip) } else { self.settle() }
     }
 
-    /// Which vblank the next frame is for, and when to wake for it.
-    fn plan(&self) -> Frame {
-        let mut frame = Frame { number: self.number, ..Frame::default() };
-        let Some(newest) = self.clock.newest() else { return frame };
-        // The vblank after the last flip, even where that can no longer be made: then it is missed. A flip still
-        // under way comes when it was meant to, or at the next vblank there is.
-        let last = self.pending.map_or(newest.sequence, |pending| pending.target.sequence);
-        frame.target = self.clock.at(last + 1).expect("a vblank was seen");
-        self.frames.predict(frame.target, self.clock.period());
-        let soonest = self.pending.map_or(newest.time, |pending| pending.submit + FOR_THE_KERNEL);
-        frame.planned_wake = self.schedule.wake(frame.target.time).max(soonest).max(Instant::now());
+    /// Plans the next frame and sleeps until it is to be begun.
+    fn plan_and_sleep(&self) -> Frame {
+        let now = Instant::now();
+        let mut frame = self.plan(now);
+        frame.wake = now;
+        if frame.planned_wake > now {
+            sleep_until(frame.planned_wake);
+            frame.wake = Instant::now();
+        }
         frame
     }
 
-    fn draw(&mut self, frame: &mut Frame, index: usize, app: AppFrame) -> Result<(), DisplayError> {
+    /// Which vblank the next frame is for, and when to wake for it. The app is told of that vblank too.
+    fn plan(&self, now: Instant) -> Frame {
+        let frame = self.pacer.plan(now);
+        if self.pacer.clock().newest().is_some() {
+            let to_photon = frame.plan.photon - frame.target.time;
+            self.frames.predict(frame.target, self.pacer.clock().period(), to_photon);
+        }
+        frame
+    }
+
+    /// What the next picture is drawn from; `None` where the panel is to stay dark.
+    fn source(&mut self, frame: &mut Frame) -> Option<Source> {
+        let app = self.frames.newest();
+        let fresh = app.is_some_and(|app| app.fresh);
+        let news = match self.frames.app_is_gone() {
+            true => News::Gone,
+            false if fresh => News::Frame,
+            false => News::None,
+        };
+        frame.rewarped = !fresh;
+        let period = self.display.description().period;
+        match (self.presence.observe(frame.wake, period, news), app) {
+            (Shown::Nothing, _) | (Shown::App(_), None) => None,
+            (Shown::App(fade), Some(app)) => Some(Source::App(app, fade)),
+            (Shown::Calm(fade), _) => Some(Source::Calm(fade)),
+        }
+    }
+
+    fn draw(&mut self, frame: &mut Frame, index: usize, source: Source) -> Result<(), DisplayError> {
         let picture = &mut self.pictures[index];
-        let pass = &mut picture.passes[app.slot];
+        let pass = match source {
+            Source::App(app, _) => &mut picture.passes[app.slot],
+            Source::Calm(_) => &mut picture.calm,
+        };
+        match source {
+            Source::App(_, fade) => {
+                pass.set_fade(fade);
+                if let Some(layers) = self.frames.layers() {
+                    pass.set_layers(&layers)?;
+                }
+            }
+            Source::Calm(fade) => pass.set_fade(fade),
+        }
         frame.latch = Instant::now();
-        let shown = self.clock.newest().map_or(frame.latch, |_| frame.target.time);
-        pass.latch(app.pose, self.poses.pose_at(shown + self.to_photon), self.number);
+        let photon = self.pacer.clock().newest().map_or(frame.latch, |_| frame.plan.photon);
+        let shown = self.poses.pose_at(photon);
+        let rendered = match source {
+            Source::App(app, _) => app.pose,
+            Source::Calm(_) => calm::anchor(shown),
+        };
+        pass.latch(rendered, shown, frame.number);
         pass.run()?;
         frame.drawn = Instant::now();
         if let Some(scanout) = &mut picture.scanout {
             scanout.finish()?;
         }
+        frame.ready = Instant::now();
         Ok(())
+    }
+
+    /// Takes in the flip under way if `frame`, for which the loop woke, is for a later vblank than the next. The flip was
+    /// not waited for, that would be one time more to wake; where it came on late, `frame` has another vblank to wait for.
+    fn settle_if_due(&mut self, frame: &mut Frame) -> Result<Option<Instant>, DisplayError> {
+        if self.pacer.pending().is_none_or(|pending| pending.target.time > frame.planned_wake) {
+            return Ok(None);
+        }
+        let flip = self.settle()?;
+        let planned = self.plan(frame.wake);
+        match planned.target.sequence > frame.target.sequence {
+            true => *frame = self.plan_and_sleep(),
+            false => (frame.target, frame.plan) = (planned.target, planned.plan),
+        }
+        Ok(flip)
     }
 
     /// Waits for the flip under way, and records its frame; when it came on.
     fn settle(&mut self) -> Result<Option<Instant>, DisplayError> {
-        let Some(mut frame) = self.pending.take() else { return Ok(None) };
+        if self.pacer.pending().is_none() {
+            return Ok(None);
+        }
         let flip = self.display.wait_for_flip(Instant::now() + FLIP_TIMEOUT)?;
-        frame.flip = flip.ok_or_else(|| DisplayError::NoFlip {
+        let flip = flip.ok_or_else(|| DisplayError::NoFlip {
             connector: self.display.description().connector.clone(),
             waited_ms: FLIP_TIMEOUT.as_ns() / 1_000_000,
         })?;
-        frame.photon = frame.flip.time + self.to_photon;
-        if self.clock.newest().is_some() {
-            self.schedule.observe(frame.drawn - frame.planned_wake, frame.missed() > 0);
+        if let Some(frame) = self.pacer.came_on(flip) {
+            self.history.recorder.add(&frame);
         }
-        self.clock.observe(frame.flip);
-        self.history.recorder.add(&frame);
-        self.check_rate(frame.flip)?;
-        Ok(Some(frame.flip.time))
+        self.check_rate(flip)?;
+        Ok(Some(flip.time))
+    }
+
+    /// Takes a frame that was handed over and will not come on for missed: the lease sleeps or is gone.
+    fn give_up(&mut self) {
+        if self.pacer.give_up().is_some() {
+            self.history.recorder.lose();
+        }
     }
 
     /// Holds the display to its mode's rate, where the kernel counts its vblanks.
@@ -332,10 +403,12 @@ impl VblankLoop {
         })
     }
 
-    /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts.
-    fn rehearse(&mut self) -> Result<(), DisplayError> {
+    /// Draws every pass once, so that no shader is compiled and no page touched for the first time when it counts. Where
+    /// an earlier run is carried on only the pictures are new, and one pass touches all of each.
+    fn rehearse(&mut self, carries_on: bool) -> Result<(), DisplayError> {
         for picture in &mut self.pictures {
-            for pass in &mut picture.passes {
+            let passes = picture.passes.iter_mut().chain([&mut picture.calm]);
+            for pass in passes.take(if carries_on { 1 } else { usize::MAX }) {
                 pass.rehearse()?;
             }
         }
@@ -343,27 +416,28 @@ impl VblankLoop {
     }
 
     fn warm_up(&mut self, running: Span) {
-        if self.warm.is_none() && (running >= Span::from_ms(1000) || self.number >= 90) {
+        if self.warm.is_none() && (running >= Span::from_ms(1000) || self.pacer.number() >= 90) {
             self.warm = Some(self.counters());
         }
     }
 
     fn counters(&self) -> Warm {
-        Warm { number: self.number, allocations: allocations(), system_calls: system_calls() }
+        Warm { number: self.pacer.number(), allocations: allocations(), system_calls: system_calls() }
     }
 
     fn into_ended(self, error: Option<DisplayError>) -> Ended {
         let end = self.counters();
         let warm = self.warm.unwrap_or(end);
         let frames = (end.number - warm.number).max(1);
-        let last = (self.number + self.pictures.len() as u64 - 1) % self.pictures.len() as u64;
+        let number = self.pacer.number();
+        let last = (number + self.pictures.len() as u64 - 1) % self.pictures.len() as u64;
         let run = Run {
             description: self.display.description().clone(),
-            measured_hz: self.clock.measured_hz(),
+            measured_hz: self.pacer.clock().measured_hz(),
             app: self.frames.totals(),
             allocations: end.allocations - warm.allocations,
             system_calls_per_frame: (end.system_calls - warm.system_calls) as f64 / frames as f64,
-            last_picture: (self.number > 0).then(|| self.pictures[last as usize].target.clone()),
+            last_picture: (number > 0).then(|| self.pictures[last as usize].target.clone()),
             error,
             history: self.history,
         };
@@ -371,9 +445,19 @@ impl VblankLoop {
     }
 }
 
-/// The kernel carries a commit out on a worker of normal priority (`drm_atomic_helper_commit`). Where a driver draws on
-/// this CPU with real-time priority, the worker comes to its turn only if the loop pauses.
-const FOR_THE_KERNEL: Span = Span::from_us(500);
+/// What a display does around each vblank, with a panel that lights up like that.
+fn timing(description: &Description, illumination: Illumination) -> Timing {
+    Timing {
+        period: description.period,
+        blanking: description.blanking,
+        to_photon: match illumination {
+            // The whole panel flashes once its last line has come in.
+            Illumination::Global => description.active_scanout,
+            // Lines light as they come in: the middle one half way through.
+            Illumination::Rolling => description.active_scanout / 2,
+        },
+    }
+}
 
 /// How often a suspended lease is asked after: seldom enough to cost nothing, often enough that nobody sees it.
 const NAP: Span = Span::from_ms(20);
@@ -383,6 +467,6 @@ const FLIP_TIMEOUT: Span = Span::from_ms(1000);
 
 impl std::fmt::Debug for VblankLoop {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("VblankLoop").field("number", &self.number).finish_non_exhaustive()
+        formatter.debug_struct("VblankLoop").field("number", &self.pacer.number()).finish_non_exhaustive()
     }
 }

@@ -1,28 +1,36 @@
 //! The demo's app thread: hands over a frame a vblank, as a VR application would.
 
-use std::thread::JoinHandle;
-
-use crate::compositor::frames::{DisplayState, FrameWriter};
+use crate::compositor::frames::DisplayState;
 use crate::compositor::{Pose, PoseSource};
-use crate::thread::sleep_until;
+use crate::session::{Session, SessionError};
 use crate::time::{Instant, Span};
 
-/// Starts an app whose eye images are the same in every slot and were rendered looking ahead. It is busy for
-/// `burn` each frame. It ends when the display does.
-pub fn start(mut frames: FrameWriter, burn: Span) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("app".to_string()).spawn(move || {
-        while let Some(begin) = frames.next_frame(Instant::now()) {
-            sleep_until(begin);
-            if frames.state() != DisplayState::Showing {
-                continue;
-            }
-            let end = Instant::now() + burn;
-            while Instant::now() < end {
-                std::hint::spin_loop();
-            }
-            frames.submit(Pose::AHEAD, Instant::now());
+/// Runs an app on a thread of its own until the session is over. Its eye images never change and were drawn looking
+/// ahead; it is busy for `burn` each frame.
+pub fn run(session: &mut Session, burn: Span) -> Result<(), SessionError> {
+    let outcome = std::thread::scope(|scope| {
+        let app = std::thread::Builder::new().name("app".to_string());
+        let app = app.spawn_scoped(scope, || show(session, burn));
+        app.map(|app| app.join()).map_err(|source| SessionError::Thread { name: "app", source })
+    })?;
+    if outcome.is_err() {
+        tracing::error!("the app thread panicked");
+        while session.wait().is_some() {}
+    }
+    Ok(())
+}
+
+fn show(session: &mut Session, burn: Span) {
+    while let Some(frame) = session.wait() {
+        if frame.state() != DisplayState::Showing {
+            continue;
         }
-    })
+        let end = Instant::now() + burn;
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        frame.submit(Pose::AHEAD);
+    }
 }
 
 /// A head that looks slowly from side to side, or not at all.
@@ -36,7 +44,7 @@ pub struct Sway {
 const SWAY_SECONDS: f64 = 6.0;
 
 impl PoseSource for Sway {
-    fn pose_at(&mut self, photon: Instant) -> Pose {
+    fn pose_at(&self, photon: Instant) -> Pose {
         if self.degrees == 0.0 {
             return Pose::AHEAD;
         }

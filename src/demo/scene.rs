@@ -1,12 +1,12 @@
 //! What the demo shows: pictures computed once, by the direction each eye-buffer pixel looks in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use glam::DVec3;
 
 use crate::compositor::eye_images::{Pixels, Samples};
 use crate::files::{FileError, read_pixels};
-use crate::headset::{Headset, Tangents};
+use crate::session::View;
 
 /// A scene.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,51 +42,49 @@ impl std::str::FromStr for Scene {
     }
 }
 
-/// Eye buffers are so much larger than the panel's part, each way: the lens magnifies the middle that much.
-const OVERSIZE: f64 = 1.4;
-
 impl Scene {
     /// Whether the head moves in it.
     pub fn sways(&self) -> bool {
         *self == Self::Room
     }
 
-    /// The left and right eye's images for a panel of `eye_px` pixels an eye.
-    pub fn images(&self, headset: &Headset, eye_px: [u32; 2]) -> Result<[Pixels; 2], FileError> {
-        let size_px = eye_px.map(|pixels| (f64::from(pixels) * OVERSIZE).round() as u32);
-        match self {
-            Self::Flat(code) => Ok([0, 1].map(|_| Pixels::flat(eye_px[0], eye_px[1], *code))),
-            Self::Images(left, right) => {
-                let images = [read_pixels(left)?, read_pixels(right)?];
-                let size = |pixels: &Pixels| (pixels.width_px, pixels.height_px);
-                if size(&images[0]) != size(&images[1]) {
-                    let why = format!(
-                        "it is {:?} pixels large, the left eye's {:?}",
-                        size(&images[1]),
-                        size(&images[0])
-                    );
-                    return Err(FileError::Picture { path: right.clone(), why });
+    /// What paints it for the left and the right eye. Files are read now, and not again.
+    pub fn painter(self) -> Result<impl FnMut(&[View; 2]) -> [Pixels; 2] + Send + 'static, FileError> {
+        let files = match &self {
+            Self::Images(left, right) => Some(read_pair(left, right)?),
+            _ => None,
+        };
+        Ok(move |views: &[View; 2]| files.clone().unwrap_or_else(|| self.paint(views)))
+    }
+
+    fn paint(&self, views: &[View; 2]) -> [Pixels; 2] {
+        [0, 1].map(|eye| {
+            let view = &views[eye];
+            match self {
+                Self::Flat(code) => Pixels::flat(view.panel_px[0], view.panel_px[1], *code),
+                Self::Grid => look(view, |x, y| grid(eye, x, y)),
+                Self::Room | Self::Images(..) => {
+                    let place = view.eye_to_head.map(|row| row[3]);
+                    look(view, |x, y| room(place.into(), DVec3::new(x, y, -1.0)))
                 }
-                Ok(images)
             }
-            Self::Grid => {
-                Ok([0, 1].map(|eye| look(&headset.eyes[eye].tangents, size_px, |x, y| grid(eye, x, y))))
-            }
-            Self::Room => Ok([0, 1].map(|eye| {
-                let pose = &headset.eyes[eye].eye_to_head;
-                let position = DVec3::new(pose[0][3], pose[1][3], pose[2][3]);
-                look(&headset.eyes[eye].tangents, size_px, |x, y| room(position, DVec3::new(x, y, -1.0)))
-            })),
-        }
+        })
     }
 }
 
+fn read_pair(left: &Path, right: &Path) -> Result<[Pixels; 2], FileError> {
+    let images = [read_pixels(left)?, read_pixels(right)?];
+    let [first, second] = [0, 1].map(|eye: usize| (images[eye].width_px, images[eye].height_px));
+    if first == second {
+        return Ok(images);
+    }
+    let why = format!("it is {second:?} pixels large, the left eye's {first:?}");
+    Err(FileError::Picture { path: right.to_path_buf(), why })
+}
+
 /// Asks for the colour at each pixel's tangents: x to the right, y up.
-fn look(
-    tangents: &Tangents,
-    [width_px, height_px]: [u32; 2],
-    colour: impl Fn(f64, f64) -> [u8; 3],
-) -> Pixels {
+fn look(view: &View, colour: impl Fn(f64, f64) -> [u8; 3]) -> Pixels {
+    let (tangents, [width_px, height_px]) = (&view.tangents, view.recommended_px);
     let mut samples = Vec::with_capacity(width_px as usize * height_px as usize * 4);
     for row in 0..height_px {
         let v = (f64::from(row) + 0.5) / f64::from(height_px);
@@ -144,6 +142,7 @@ fn room(eye: DVec3, direction: DVec3) -> [u8; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headset::Headset;
 
     #[test]
     fn scenes_are_named_as_the_command_line_says() {
@@ -158,7 +157,8 @@ mod tests {
     #[test]
     fn both_eyes_see_the_same_room_from_two_places() {
         let headset = Headset::simulated(1, 108, 120);
-        let [left, right] = Scene::Room.images(&headset, [108, 120]).unwrap();
+        let views = [0, 1].map(|eye: usize| View::of(&headset.eyes[eye], [108, 120]));
+        let [left, right] = Scene::Room.painter().unwrap()(&views);
         assert_eq!((left.width_px, left.height_px), (151, 168));
         assert_ne!(left, right);
     }

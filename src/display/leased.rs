@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use super::source::BestSource;
 use super::{Clock, Description, Display, DisplayError, Found};
 use crate::kms::buffer::{Framebuffer, ModeBlob};
 use crate::kms::commit::{CommitFlags, commit, modeset};
@@ -30,7 +31,9 @@ pub struct LeasedDisplay {
     pictures: Vec<Arc<Framebuffer>>,
     description: Description,
     shown: Shown,
-    last: Vblank,
+    source: BestSource,
+    /// Whether the last flip was over when it was asked for.
+    asked_late: bool,
     flips: u64,
     /// Whether the kernel has refused something that, when asked, it had nothing against.
     doubted: bool,
@@ -67,19 +70,21 @@ impl LeasedDisplay {
             nominal_hz: mode.hz(),
             period: mode.period(),
             active_scanout: mode.active_scanout(),
+            blanking: blanking(&card, &mode),
             clock: Clock::CrtcSequence,
             leased_objects: pipeline.objects().iter().map(|object| object.raw()).collect(),
         };
         Ok(Self {
             blob: ModeBlob::new(&card, &mode)?,
             flip: pipeline.flip(&card)?,
+            source: BestSource::of(card.clone(), pipeline.crtc, mode.period()),
             card,
             pipeline,
             mode,
+            asked_late: false,
             pictures,
             description,
             shown: Shown::Nothing,
-            last: Vblank::default(),
             flips: 0,
             doubted: false,
             watch: Watch::start(probe.clone(), keeper).map_err(DisplayError::Unwatched)?,
@@ -107,25 +112,10 @@ impl LeasedDisplay {
         Ok(())
     }
 
-    /// The vblank at which a picture came on, told by the kernel's count where it has one.
+    /// The vblank at which a picture came on.
     fn vblank(&mut self, flip: Option<(u32, Instant)>) -> Result<Vblank, DisplayError> {
-        let newest = match self.card.vblank(self.pipeline.crtc) {
-            Ok(newest) => Some(newest),
-            Err(KmsError::Call { errno: Errno::EOPNOTSUPP, .. }) => {
-                self.description.clock = Clock::FlipEvent;
-                None
-            }
-            Err(error) => return Err(self.lost(error)),
-        };
-        let vblank = match (newest, flip) {
-            (Some(newest), None) => newest,
-            // The newest vblank is the flip's own unless this thread was late to look.
-            (Some(newest), Some((sequence, _))) if newest.sequence as u32 == sequence => newest,
-            (Some(newest), Some((sequence, time))) => Vblank { sequence: newest.widen(sequence), time },
-            (None, Some((sequence, time))) => Vblank { sequence: self.last.widen(sequence), time },
-            (None, None) => Vblank { time: Instant::now(), ..self.last },
-        };
-        self.last = vblank;
+        let vblank = self.source.vblank(flip).map_err(|error| self.lost(error))?;
+        self.description.clock = self.source.clock();
         Ok(vblank)
     }
 
@@ -193,6 +183,19 @@ impl LeasedDisplay {
     }
 }
 
+/// How long before a vblank's stamp a commit has to be carried out.
+///
+/// The kernel stamps a vblank with the time of its first pixel (`drm_crtc_vblank_helper_get_vblank_timestamp_internal`,
+/// drm_vblank.c), and hardware takes a new picture once the last visible line has gone out, a blanking earlier. Drivers
+/// without such hardware flip and stamp by one timer.
+fn blanking(card: &Card, mode: &Mode) -> Span {
+    const BY_A_TIMER: [&str; 2] = ["vkms", "virtio_gpu"];
+    match card.driver() {
+        Ok(driver) if BY_A_TIMER.contains(&driver.as_str()) => Span::ZERO,
+        _ => mode.period() - mode.active_scanout(),
+    }
+}
+
 impl Display for LeasedDisplay {
     fn description(&self) -> &Description {
         &self.description
@@ -237,6 +240,14 @@ impl Display for LeasedDisplay {
             }
             Shown::Flipping => {}
         }
+        let asked = Instant::now();
+        // Who comes late finds the event there, and need not wait for it.
+        if self.asked_late
+            && let Some(flip) = self.read_flip()?
+        {
+            self.shown = Shown::Steady;
+            return self.vblank(Some(flip)).map(Some);
+        }
         loop {
             let left = (until - Instant::now()).min(FLIP_PATIENCE);
             let timeout = TimeSpec::from_duration(left.to_duration());
@@ -246,6 +257,7 @@ impl Display for LeasedDisplay {
                 && let Some(flip) = self.read_flip()?
             {
                 self.shown = Shown::Steady;
+                self.asked_late = flip.1 <= asked;
                 return self.vblank(Some(flip)).map(Some);
             }
             // A lease that is gone may send no more events.

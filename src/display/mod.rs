@@ -2,6 +2,7 @@
 
 pub mod leased;
 pub mod simulated;
+pub mod source;
 
 use crate::error::{Class, Classified};
 use crate::kms::{KmsError, Vblank};
@@ -26,7 +27,10 @@ pub struct Description {
     pub period: Span,
     /// From the first pixel of a frame to the end of its last visible line.
     pub active_scanout: Span,
-    /// Where vblank times come from.
+    /// How long before a vblank's stamp the display takes a new picture for the last time: the mode's blanking where
+    /// hardware does it at the end of the visible lines, none where a timer of the driver's does at the stamp.
+    pub blanking: Span,
+    /// Where vblank times come from; a driver may turn out to have less than was thought.
     pub clock: Clock,
     /// Ids of the objects that the lease holds; empty without a lease.
     pub leased_objects: Vec<u32>,

@@ -26,6 +26,7 @@ impl SimulatedDisplay {
             nominal_hz: hz,
             period,
             active_scanout: period * 9 / 10,
+            blanking: Span::ZERO,
             clock: Clock::Timer,
             leased_objects: Vec::new(),
         };
@@ -55,7 +56,9 @@ impl Display for SimulatedDisplay {
 
     fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError> {
         let Some(vblank) = self.pending.filter(|vblank| vblank.time <= until) else { return Ok(None) };
-        sleep_until(vblank.time);
+        if Instant::now() < vblank.time {
+            sleep_until(vblank.time);
+        }
         self.pending = None;
         Ok(Some(vblank))
     }

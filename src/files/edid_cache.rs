@@ -29,6 +29,11 @@ impl EdidCache {
         Self { folder }
     }
 
+    /// The headset that last answered on a connector of `card` (`card0` say), if one is remembered. Changes nothing.
+    pub fn recall(&self, card: &str, connector: &str) -> Option<Memory> {
+        recall(&self.folder.join(cache::file_name(card, connector)?))
+    }
+
     /// Tells what hangs on a connector of `card` (`card0` say), and remembers it where it is a headset. `edid` is what
     /// the connector gives now, empty where it gives none; `non_desktop` is the kernel's word.
     ///
@@ -147,6 +152,9 @@ mod tests {
         assert_eq!(silence(&[]), None);
         assert_eq!(silence(&edid(VIVE)), None);
         assert!(silence(&[]).expect("it is remembered").contains("it was HTC Vive at "));
+        let recalled = cache.recall("card0", "DP-1").expect("it is remembered");
+        assert!(recalled.to_string().starts_with("HTC Vive at "), "{recalled}");
+        assert_eq!(cache.recall("card0", "DP-2"), None);
         assert_eq!(cache.identify("card0", "DP-2", &[], false), Occupant::Silent(None));
         assert_eq!(silence(&edid(MONITOR)), None);
         assert_eq!(silence(&[]), None);

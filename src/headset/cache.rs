@@ -56,10 +56,15 @@ impl Memory {
     /// For people, with what to do about it.
     pub fn sentence(&self, connector: &str) -> String {
         format!(
-            "{connector}: EDID does not answer; it was {} at {}: switch the headset on, or plug its cable in again",
-            self.edid.title(),
-            date(self.at)
+            "{connector}: EDID does not answer; it was {self}: switch the headset on, or plug its cable in again"
         )
+    }
+}
+
+impl std::fmt::Display for Memory {
+    /// Which headset, and when it last answered.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} at {}", self.edid.title(), date(self.at))
     }
 }
 

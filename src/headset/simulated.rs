@@ -5,6 +5,7 @@ use super::{
     Eye, HALF_EYE_DISTANCE, Headset, HeadsetSource, Illumination, Lens, LensKind, Mura, MuraMap, Panel,
     Tangents, beside,
 };
+use crate::random::SplitMix64;
 
 /// The width of the simulated panel in front of one eye, in pixels, where nothing else is asked for.
 pub const EYE_WIDTH: u32 = 1080;
@@ -25,7 +26,7 @@ impl Headset {
         assert!(eye_width > 0 && eye_height > 0, "an eye of {eye_width}x{eye_height} has no pixels");
         let aspect = f64::from(eye_width) / f64::from(eye_height);
         let black_clamp = 3.0 / 255.0;
-        let mut random = SplitMix64 { state: seed };
+        let mut random = SplitMix64::new(seed);
         Self {
             serial: format!("SIM-{seed:016X}"),
             model: "Simulated".to_owned(),
@@ -77,37 +78,10 @@ fn map(file: &str, random: &mut SplitMix64, width: u32, height: u32) -> MuraMap 
     MuraMap { file: file.to_owned(), width, height, texels, crc32 }
 }
 
-/// Sebastiano Vigna's SplitMix64: integers only, so that every machine draws the same maps.
-struct SplitMix64 {
-    state: u64,
-}
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number around zero with this standard deviation. The sum of eight random bytes is close to a bell curve;
-    /// its mean is 1020 and its standard deviation 209.
-    fn bell(&mut self, sigma: i32) -> i32 {
-        let sum: i32 = self.next().to_le_bytes().map(i32::from).iter().sum();
-        ((sum - 1020) * sigma + 104).div_euclid(209)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::headset::Channel;
-
-    #[test]
-    fn the_generator_is_splitmix64() {
-        let mut random = SplitMix64 { state: 0 };
-        assert_eq!([random.next(), random.next()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
-    }
 
     #[test]
     fn the_same_seed_gives_the_same_headset() {

@@ -114,6 +114,11 @@ impl DumbBuffer {
         &mut self.mapping
     }
 
+    /// Its memory as a dma-buf, for another device or process: that of all buffers in one piece with it.
+    pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
+        export(&self.memory.card, self.memory.handle)
+    }
+
     /// A framebuffer over it.
     pub fn framebuffer(
         &self,
@@ -129,6 +134,14 @@ impl DumbBuffer {
         };
         Framebuffer::new(&self.memory.card, width_px, height_px, format, &pixels)
     }
+}
+
+/// A buffer's memory as a dma-buf.
+fn export(card: &Card, handle: u32) -> Result<OwnedFd, KmsError> {
+    let handle = RawResourceHandle::new(handle)
+        .ok_or_else(|| KmsError::call("find display memory of", card.name(), Errno::ENOENT))?;
+    card.buffer_to_prime_fd(buffer::Handle::from(handle), (libc::O_CLOEXEC | libc::O_RDWR) as u32)
+        .map_err(|error| KmsError::io("export display memory of", card.name(), error))
 }
 
 const PAGE_BYTES: usize = 4096;
@@ -176,13 +189,15 @@ pub struct GbmBuffer {
 }
 
 impl GbmBuffer {
-    /// Allocates scanout memory laid out row by row (`DRM_FORMAT_MOD_LINEAR`).
-    pub fn new(
+    /// Allocates scanout memory laid out row by row (`DRM_FORMAT_MOD_LINEAR`), `count` times. All of it at once, for GBM
+    /// looks for the card's driver each time that it is opened.
+    pub fn several(
         card: &Arc<Card>,
         width_px: u32,
         height_px: u32,
         format: PixelFormat,
-    ) -> Result<Self, KmsError> {
+        count: usize,
+    ) -> Result<Vec<Self>, KmsError> {
         let refused = |operation, error| KmsError::io(operation, card.name(), error);
         let owned = card.as_fd().try_clone_to_owned().map_err(|error| refused("share", error))?;
         let device = gbm::Device::new(owned).map_err(|error| refused("open GBM on", error))?;
@@ -193,10 +208,13 @@ impl GbmBuffer {
         let usage = gbm::BufferObjectFlags::SCANOUT
             | gbm::BufferObjectFlags::RENDERING
             | gbm::BufferObjectFlags::LINEAR;
-        let object = device
-            .create_buffer_object::<()>(width_px, height_px, gbm_format, usage)
-            .map_err(|error| refused("allocate a GBM buffer on", error))?;
-        Ok(Self { object, card: card.clone(), format })
+        let allocate = || device.create_buffer_object::<()>(width_px, height_px, gbm_format, usage);
+        (0..count)
+            .map(|_| {
+                let object = allocate().map_err(|error| refused("allocate a GBM buffer on", error))?;
+                Ok(Self { object, card: card.clone(), format })
+            })
+            .collect()
     }
 
     /// Its memory as a dma-buf, for another device to import.
@@ -204,12 +222,7 @@ impl GbmBuffer {
     /// Not GBM's own export: for cards without a GPU that leaves out `DRM_RDWR` (Mesa's kms_dri_sw_winsys.c), and a
     /// driver that draws on the CPU then cannot map the buffer for writing.
     pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
-        let refused = |error| KmsError::io("export a GBM buffer of", self.card.name(), error);
-        let handle = RawResourceHandle::new(self.handle())
-            .ok_or_else(|| KmsError::call("find a GBM buffer on", self.card.name(), Errno::ENOENT))?;
-        self.card
-            .buffer_to_prime_fd(buffer::Handle::from(handle), (libc::O_CLOEXEC | libc::O_RDWR) as u32)
-            .map_err(refused)
+        export(&self.card, self.handle())
     }
 
     /// The kernel's handle, which GBM owns. Good on our fd too: GBM has a duplicate of it.

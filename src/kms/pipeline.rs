@@ -1,7 +1,5 @@
 //! A display pipeline: one connector, the CRTC that times it, and the planes that fill it.
 
-use std::sync::Arc;
-
 use super::buffer::{Framebuffer, ModeBlob};
 use super::card::Card;
 use super::commit::Request;
@@ -165,23 +163,24 @@ impl Flip {
     }
 }
 
-/// The pipeline that a lease holds, as its lessee sees it.
-pub fn leased_pipeline(card: &Arc<Card>) -> Result<Pipeline, KmsError> {
+/// The pipeline that a lease holds, as its lessee sees it: that of the connector `asked` for, or of the first where the
+/// lessor did not tell its number. A lessor may lend more than it was asked for, and other things.
+pub fn leased_pipeline(card: &Card, asked: Option<ConnectorId>) -> Result<Pipeline, KmsError> {
     let missing = |object| KmsError::Missing {
         place: card.name().to_string(),
         object,
         remedy: "ask the program that gave the lease for a connector, its CRTC and primary plane",
     };
-    let crtc = *card.crtcs()?.first().ok_or_else(|| missing("CRTC"))?;
-    let connector = *card.connectors()?.first().ok_or_else(|| missing("connector"))?;
-    let mut primary = None;
-    let mut overlays = Vec::new();
-    for id in card.planes()? {
-        match Plane::read(card, id)?.kind {
-            PlaneKind::Primary => primary = primary.or(Some(id)),
-            PlaneKind::Overlay => overlays.push(id),
-            PlaneKind::Cursor => {}
-        }
-    }
-    Ok(Pipeline { connector, crtc, primary: primary.ok_or_else(|| missing("primary plane"))?, overlays })
+    let connectors = card.connectors()?;
+    let connector = match asked {
+        Some(asked) => connectors.into_iter().find(|&leased| leased == asked),
+        None => connectors.first().copied(),
+    };
+    let connector = connector.ok_or_else(|| missing("connector like the one asked for"))?;
+    // Its masks count the lease's own CRTCs (drm_lease_filter_crtcs, drm_lease.c).
+    let connector = Connector::read(card, connector, false)?;
+    Pipeline::find(card, &connector, |_| false).map_err(|error| match error {
+        KmsError::Missing { .. } => missing("CRTC with a primary plane for that connector"),
+        other => other,
+    })
 }

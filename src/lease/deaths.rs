@@ -28,7 +28,7 @@ struct Watched {
 
 /// How often to look whether a holder is dying. To clear a killed program's memory away takes longer than a frame, and
 /// longer than that where it has much; to look takes some microseconds.
-const LOOK_EVERY: Span = Span::from_ms(8);
+const LOOK_EVERY: Span = Span::from_ms(2);
 
 impl Deaths {
     /// Watches nobody yet.

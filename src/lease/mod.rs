@@ -17,6 +17,8 @@ pub mod process;
 pub mod reclaim;
 pub mod report;
 pub mod request;
+#[cfg(feature = "seat")]
+mod seat;
 pub mod server;
 pub mod service;
 pub mod session;

@@ -4,9 +4,6 @@
 //! With the feature `seat`, an ordinary user's lessor asks for the seat of its session first, and opens the card itself
 //! where there is none. Root's opens the card itself, unless `LIBSEAT_BACKEND` names who manages the seat.
 
-#[cfg(feature = "seat")]
-mod seat;
-
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
@@ -14,6 +11,8 @@ use nix::errno::Errno;
 
 use super::lessor::Pause;
 use super::request::{self, RequestError};
+#[cfg(feature = "seat")]
+use super::seat;
 use super::service::Service;
 use crate::error::{Class, Classified};
 use crate::kms::{Card, KmsError};
@@ -24,20 +23,6 @@ pub enum SessionError {
     /// It cannot be had, whoever gives it.
     #[error(transparent)]
     Card(#[from] RequestError),
-    /// The user is in another session now.
-    #[error("this session is not the one in front: switch to its terminal and start again")]
-    Behind,
-    /// The seat does not give it.
-    #[error(
-        "the seat would not lend {card}: {}: see whether it is one of the seat's ('loginctl seat-status')",
-        .errno.desc()
-    )]
-    NotLent {
-        /// The card.
-        card: String,
-        /// What the seat manager said.
-        errno: Errno,
-    },
     /// The seat manager went away, and its word on who has the card with it.
     #[error("the seat is gone: {}: see whether the session was ended or seatd stopped", .errno.desc())]
     Gone {
@@ -50,8 +35,6 @@ impl Classified for SessionError {
     fn class(&self) -> Class {
         match self {
             Self::Card(error) => error.class(),
-            Self::Behind => Class::Retry,
-            Self::NotLent { .. } => Class::Config,
             Self::Gone { .. } => Class::DeviceLost,
         }
     }
@@ -71,7 +54,13 @@ impl Session {
         if seat::is_wanted()
             && let Some(mut seat) = seat::Seat::open()?
         {
-            return Ok((seat.lend(path)?, Self { seat: Some(seat) }));
+            let card = seat.lend(path)?;
+            // Clients are each shown the card through an fd of their own, which no seat lends twice.
+            card.reopen().map_err(|error| RequestError::NotOpened {
+                card: card.name().to_string(),
+                errno: error.errno().unwrap_or(Errno::EIO),
+            })?;
+            return Ok((card, Self { seat: Some(seat) }));
         }
         Ok((request::seat::own(path)?, Self::default()))
     }

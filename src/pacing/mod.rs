@@ -1,13 +1,19 @@
 //! When to wake, what was missed, and why. Pure: reads no clock, is told every time.
 
+mod fit;
 pub mod miss;
+pub mod pacer;
 pub mod rate;
 pub mod record;
+pub mod reserve;
 pub mod schedule;
+pub mod simulate;
 pub mod vblank;
+mod window;
 
-pub use miss::Cause;
+pub use miss::{Cause, Outcome};
+pub use pacer::Pacer;
 pub use rate::RateCheck;
 pub use record::{Frame, Recorder};
-pub use schedule::Schedule;
-pub use vblank::VblankClock;
+pub use schedule::{Plan, Schedule, Timing};
+pub use vblank::{Prediction, VblankClock};

@@ -1,6 +1,7 @@
 //! What happened to each frame, in records of fixed size.
 
 use super::miss::Cause;
+use super::schedule::Plan;
 use crate::kms::Vblank;
 use crate::time::{Instant, Span};
 
@@ -11,6 +12,8 @@ pub struct Frame {
     pub number: u64,
     /// The vblank it was meant for.
     pub target: Vblank,
+    /// The latest moments at which it could have come by what was known.
+    pub plan: Plan,
     /// When the loop meant to wake for it.
     pub planned_wake: Instant,
     /// When the loop woke.
@@ -19,7 +22,11 @@ pub struct Frame {
     pub latch: Instant,
     /// When the GPU had drawn it.
     pub drawn: Instant,
-    /// When it was handed to the display.
+    /// When it lay where the display reads it, ready to be handed over.
+    pub ready: Instant,
+    /// When it began to be handed over; later than `ready` where the flip before it had to come first.
+    pub commit: Instant,
+    /// When it had been handed to the display.
     pub submit: Instant,
     /// The vblank at which it came on.
     pub flip: Vblank,
@@ -33,6 +40,16 @@ impl Frame {
     /// How many vblanks went by between the one it was meant for and the one it made.
     pub fn missed(&self) -> u64 {
         self.flip.sequence.saturating_sub(self.target.sequence)
+    }
+
+    /// How long it took from the planned wake-up to the end of the commit, without waiting for the flip before it.
+    pub fn needed(&self) -> Span {
+        self.ready - self.planned_wake + (self.submit - self.commit)
+    }
+
+    /// How long it took from drawn to handed over, without waiting for the flip before it.
+    pub fn handing_over(&self) -> Span {
+        self.ready - self.drawn + (self.submit - self.commit)
     }
 
     /// How long before its vblank it was handed over; negative when after.
@@ -92,6 +109,15 @@ impl Recorder {
         self.totals.rewarped += u64::from(frame.rewarped);
     }
 
+    /// Takes in that a frame never came on, because the lease was gone: its vblank is missed.
+    pub fn lose(&mut self) {
+        if self.last_flip.is_some() {
+            self.totals.vblanks += 1;
+            self.totals.missed += 1;
+            self.totals.causes[Cause::LeaseLost as usize] += 1;
+        }
+    }
+
     /// Lets the vblanks until the next frame go uncounted: nothing could be shown at them.
     pub fn pause(&mut self) {
         self.last_flip = None;
@@ -126,6 +152,20 @@ mod tests {
         assert_eq!((totals.vblanks, totals.presented, totals.missed), (9, 7, 2));
         assert_eq!(totals.causes.iter().sum::<u64>(), totals.missed);
         assert_eq!(recorder.frames().len(), 4);
+    }
+
+    #[test]
+    fn a_frame_that_was_under_way_when_the_lease_went_missed_its_vblank() {
+        let mut recorder = Recorder::new(4);
+        recorder.lose();
+        assert_eq!(recorder.totals(), Totals::default(), "nothing was lit");
+        for sequence in [100u64, 101] {
+            recorder.add(&Frame { flip: Vblank { sequence, ..Vblank::default() }, ..Frame::default() });
+        }
+        recorder.lose();
+        let totals = recorder.totals();
+        assert_eq!((totals.vblanks, totals.presented, totals.missed), (2, 1, 1));
+        assert_eq!(totals.causes[Cause::LeaseLost as usize], 1);
     }
 
     #[test]

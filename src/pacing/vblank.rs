@@ -1,167 +1,236 @@
 //! The display's clock, from the kernel's vblank stamps.
 
+use super::fit::Line;
 use crate::kms::Vblank;
 use crate::time::{Instant, Span};
 
 /// Period and phase of a display's vblanks.
 ///
-/// Predictions rest on the newest stamp and a period measured over the last [`WINDOW`] vblanks seen; before there are
-/// enough of those, on the period that the mode's numbers say.
+/// The first [`START`] vblanks are fitted by their middle values, which a few bad stamps among them do not move. From
+/// then on a line is fitted through all of them by least squares, and it is the line that tells when a vblank is, not the
+/// newest stamp: a driver that reads the clock late now and then moves nothing. A stamp far off the line is a stray and
+/// left out; where the kernel lost count of whole periods the line is shifted by them; where strays do not end, something
+/// has changed (a suspend, a mode set), and the clock starts anew. Each vblank costs the same, and nothing is allocated.
 #[derive(Clone, Debug)]
 pub struct VblankClock {
     nominal: Span,
-    /// The first vblank seen since the count last jumped, for the rate of the whole run.
-    first: Option<Vblank>,
-    /// The newest ones, oldest overwritten.
-    recent: [Vblank; WINDOW],
+    newest: Option<Vblank>,
+    /// The first ones, until there are enough to trust a fit.
+    start: [Vblank; START],
     seen: usize,
-    on_grid: bool,
+    fit: Option<Fit>,
 }
 
-/// How many vblanks the period is measured over: long against the jitter of one stamp, short against drift.
-const WINDOW: usize = 128;
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    line: Line,
+    /// By how much stamps are off the line, as a standard deviation.
+    scatter_ns: f64,
+    /// How many strays there were in a row.
+    strays: u32,
+}
+
+/// When a vblank will be, and how sure that is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prediction {
+    /// Its count and its time.
+    pub vblank: Vblank,
+    /// One standard deviation of its time, without what the display itself may do.
+    pub error: Span,
+}
+
 /// Fewer tell less than the mode does.
-const ENOUGH: usize = 16;
+const START: usize = 16;
+/// So many strays in a row are no accidents.
+const STRAYS: u32 = 4;
+/// What is off by more standard deviations than this is a stray.
+const GATE: f64 = 6.0;
+/// Nothing within this is one, however exact the stamps have been: the kernel gives flips in microseconds, and reads its
+/// clock in an interrupt where the hardware has no stamps.
+const LEAST_GATE_NS: f64 = 20_000.0;
+/// So much of each new stamp goes into the scatter.
+const SCATTER_SHARE: f64 = 1.0 / 64.0;
+/// Until there is a fit, the mode's period may be off by one part in so many: 89.527 Hz are called 90.
+const MODE_ERROR: i64 = 100;
 
 impl VblankClock {
     /// A clock that has seen nothing yet; `nominal` is the mode's own period.
     pub fn new(nominal: Span) -> Self {
-        Self { nominal, first: None, recent: [Vblank::default(); WINDOW], seen: 0, on_grid: false }
+        Self { nominal, newest: None, start: [Vblank::default(); START], seen: 0, fit: None }
     }
 
-    /// Takes in a vblank. One that is not newer than the last is ignored; a count that went back, or a time that does
-    /// not fit its count within half of it (a suspend, a mode set), starts anew.
+    /// Takes in a vblank. The same one again is ignored; a count that went back starts anew.
     pub fn observe(&mut self, vblank: Vblank) {
-        if let Some(last) = self.newest() {
-            let elapsed = vblank.time - last.time;
-            if vblank.sequence == last.sequence {
-                return;
-            }
-            let counted = vblank.sequence.saturating_sub(last.sequence);
-            let expected =
-                self.nominal * i64::try_from(counted).unwrap_or(i64::MAX / self.nominal.as_ns().max(1));
-            let off = (elapsed - expected).as_ns().abs();
-            if counted == 0 || off > (expected.as_ns() / 2).max(self.nominal.as_ns() / 2) {
-                *self = Self::new(self.nominal);
-            }
+        match self.newest {
+            Some(newest) if newest.sequence == vblank.sequence => return,
+            Some(newest) if newest.sequence > vblank.sequence => self.start_anew(),
+            _ => {}
         }
-        if self.seen == 1 && !self.on_grid {
-            // The first stamp after a mode set says when the CRTC was switched on, which is no vblank of its grid.
-            self.on_grid = true;
-            self.first = None;
-            self.seen = 0;
+        let taken = match &mut self.fit {
+            Some(fit) => fit.take(vblank, self.nominal),
+            None => true,
+        };
+        if !taken {
+            self.start_anew();
         }
-        self.first.get_or_insert(vblank);
-        self.recent[self.seen % WINDOW] = vblank;
-        self.seen += 1;
+        self.newest = Some(vblank);
+        if self.fit.is_none() {
+            self.begin(vblank);
+        }
     }
 
     /// The newest vblank seen.
     pub fn newest(&self) -> Option<Vblank> {
-        self.seen.checked_sub(1).map(|index| self.recent[index % WINDOW])
+        self.newest
     }
 
     /// From one vblank to the next.
     pub fn period(&self) -> Span {
-        if self.seen < ENOUGH {
-            return self.nominal;
-        }
-        let oldest = self.recent[if self.seen > WINDOW { self.seen % WINDOW } else { 0 }];
-        between(oldest, self.recent[(self.seen - 1) % WINDOW]).unwrap_or(self.nominal)
+        Span::from_ns(self.period_ns().round() as i64)
+    }
+
+    /// From one vblank to the next, in nanoseconds and parts of them.
+    pub fn period_ns(&self) -> f64 {
+        self.fit.map_or(self.nominal.as_ns() as f64, |fit| fit.line.slope_ns())
     }
 
     /// When the vblank of that count was or will be; `None` before one was seen.
-    pub fn at(&self, sequence: u64) -> Option<Vblank> {
-        let newest = self.newest()?;
-        let count = sequence.wrapping_sub(newest.sequence) as i64;
-        Some(Vblank { sequence, time: newest.time + self.period() * count })
+    pub fn at(&self, sequence: u64) -> Option<Prediction> {
+        let newest = self.newest?;
+        Some(match self.fit {
+            Some(Fit { line, scatter_ns, .. }) => Prediction {
+                vblank: Vblank { sequence, time: line.at(sequence) },
+                error: Span::from_ns(line.error_ns(sequence, scatter_ns).ceil() as i64),
+            },
+            None => {
+                let away = self.nominal * (sequence.wrapping_sub(newest.sequence) as i64);
+                let error = Span::from_ns(away.as_ns().abs() / MODE_ERROR);
+                Prediction { vblank: Vblank { sequence, time: newest.time + away }, error }
+            }
+        })
     }
 
     /// The first vblank that comes after `time` and has a higher count than the newest seen.
-    pub fn next_after(&self, time: Instant) -> Option<Vblank> {
-        let newest = self.newest()?;
-        let period = self.period();
-        let count = ((time - newest.time).as_ns().div_euclid(period.as_ns()) + 1).max(1);
-        Some(Vblank { sequence: newest.sequence + count as u64, time: newest.time + period * count })
+    pub fn next_after(&self, time: Instant) -> Option<Prediction> {
+        let next = self.newest?.sequence + 1;
+        let soonest = self.at(next)?;
+        let late = (time - soonest.vblank.time).as_ns().max(0);
+        let count = late / self.period().as_ns().max(1);
+        // Rounding may have put it one off.
+        (0..=2).filter_map(|more| self.at(next + count as u64 + more)).find(|found| found.vblank.time > time)
     }
 
-    /// Vblanks a second, from the first vblank of the run to the newest; `None` before there are two.
+    /// Vblanks a second, as measured; `None` before there are enough.
     pub fn measured_hz(&self) -> Option<f64> {
-        let (first, newest) = (self.first?, self.newest()?);
-        let elapsed = newest.time - first.time;
-        let counted = newest.sequence - first.sequence;
-        (counted > 0 && elapsed > Span::ZERO).then(|| counted as f64 / elapsed.as_secs_f64())
+        if let Some(fit) = self.fit {
+            return Some(1e9 / fit.line.slope_ns());
+        }
+        // The first one's stamp may be a mode set's, which is no vblank of its grid.
+        let seen = &self.start[..self.seen];
+        slope_ns(*seen.get(1)?, *seen.last()?).map(|slope_ns| 1e9 / slope_ns)
+    }
+
+    fn start_anew(&mut self) {
+        *self = Self::new(self.nominal);
+    }
+
+    /// Takes in one of the first vblanks, and fits a line once there are enough.
+    fn begin(&mut self, vblank: Vblank) {
+        if let Some(last) = self.seen.checked_sub(1).map(|last| self.start[last]) {
+            let counted = i64::try_from(vblank.sequence - last.sequence).unwrap_or(i64::MAX);
+            let expected = self.nominal.as_ns().saturating_mul(counted);
+            let off = (vblank.time - last.time).as_ns().saturating_sub(expected).saturating_abs();
+            if off > (expected / 2).max(self.nominal.as_ns() / 2) {
+                self.seen = 0;
+            }
+        }
+        self.start[self.seen] = vblank;
+        self.seen += 1;
+        if self.seen == START {
+            self.fit = Fit::through(&self.start, self.nominal);
+            self.seen = 0;
+        }
     }
 }
 
-fn between(from: Vblank, to: Vblank) -> Option<Span> {
-    let counted = i64::try_from(to.sequence.checked_sub(from.sequence)?).ok()?;
-    (counted > 0).then(|| (to.time - from.time) / counted)
+impl Fit {
+    /// The line that the most of these are near, found by middle values; `None` if it is none that a display could have.
+    fn through(points: &[Vblank; START], nominal: Span) -> Option<Self> {
+        let half = START / 2;
+        let mut slopes = [0.0; START / 2];
+        for (index, slope) in slopes.iter_mut().enumerate() {
+            *slope = slope_ns(points[index], points[index + half])?;
+        }
+        let slope = middle(&mut slopes);
+        if !could_be(slope, nominal) {
+            return None;
+        }
+        let first = points[0];
+        let off = |point: &Vblank| {
+            (point.time - first.time).as_ns() as f64 - slope * (point.sequence - first.sequence) as f64
+        };
+        let height = middle(&mut points.each_ref().map(off));
+        // For a normal spread the middle one of the deviations is two thirds of the standard deviation.
+        let scatter_ns = 1.5 * middle(&mut points.each_ref().map(|point| (off(point) - height).abs()));
+        let gate = (GATE * scatter_ns).max(LEAST_GATE_NS);
+        let mut near = points.iter().filter(|point| (off(point) - height).abs() <= gate);
+        let mut line = Line::new(*near.next()?, slope);
+        near.for_each(|&point| line.add(point));
+        Some(Self { line, scatter_ns, strays: 0 })
+    }
+
+    /// Takes in a vblank; whether the line still holds.
+    fn take(&mut self, vblank: Vblank, nominal: Span) -> bool {
+        let off_ns = (vblank.time - self.line.at(vblank.sequence)).as_ns() as f64;
+        let doubt = GATE * self.line.error_ns(vblank.sequence, self.scatter_ns);
+        let gate = (GATE * self.scatter_ns).max(LEAST_GATE_NS) + doubt;
+        let period = self.line.slope_ns();
+        let periods = (off_ns / period).round();
+        let within = off_ns - periods * period;
+        if gate < period / 4.0 && periods != 0.0 && within.abs() <= gate {
+            // The kernel lost count of some, or counted some twice.
+            self.line.shift(Span::from_ns((periods * period).round() as i64));
+            return self.accept(vblank, within.abs(), nominal);
+        }
+        if off_ns.abs() <= gate {
+            return self.accept(vblank, off_ns.abs(), nominal);
+        }
+        // Where stamps have become worse, strays widen the gate.
+        self.widen(gate);
+        self.strays += 1;
+        self.strays <= STRAYS
+    }
+
+    fn accept(&mut self, vblank: Vblank, off_ns: f64, nominal: Span) -> bool {
+        self.strays = 0;
+        self.widen(off_ns);
+        self.line.add(vblank);
+        could_be(self.line.slope_ns(), nominal)
+    }
+
+    /// Lets the scatter follow a deviation; for a normal spread the mean of them is four fifths of it.
+    fn widen(&mut self, off_ns: f64) {
+        self.scatter_ns += (off_ns * 1.25 - self.scatter_ns) * SCATTER_SHARE;
+    }
+}
+
+/// Whether a display whose mode says `nominal` could have that period: a link at another rate than its mode's is off by
+/// less than this, and what is off by more comes from stamps that make no sense.
+fn could_be(period_ns: f64, nominal: Span) -> bool {
+    let share = period_ns / nominal.as_ns() as f64;
+    (0.2..5.0).contains(&share)
+}
+
+fn slope_ns(from: Vblank, to: Vblank) -> Option<f64> {
+    let counted = to.sequence.checked_sub(from.sequence).filter(|&counted| counted > 0)?;
+    Some((to.time - from.time).as_ns() as f64 / counted as f64)
+}
+
+fn middle(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let half = values.len() / 2;
+    (values[half] + values[(values.len() - 1) / 2]) / 2.0
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const VIVE: Span = Span::from_ns(11_169_777);
-    const NINETY: Span = Span::from_ns(11_111_111);
-
-    fn vblank(sequence: u64, time: Instant) -> Vblank {
-        Vblank { sequence, time }
-    }
-
-    fn run(clock: &mut VblankClock, from: u64, count: u64, period: Span) {
-        for sequence in from..from + count {
-            clock.observe(vblank(sequence, Instant::from_ns(period.as_ns() * sequence as i64)));
-        }
-    }
-
-    #[test]
-    fn finds_89_527_hz_where_the_mode_says_90() {
-        let mut clock = VblankClock::new(NINETY);
-        run(&mut clock, 1000, 200, VIVE);
-        assert!((clock.measured_hz().unwrap() - 89.527_30).abs() < 1e-4);
-        assert_eq!(clock.period(), VIVE);
-        let next = clock.next_after(Instant::from_ns(VIVE.as_ns() * 1199 + 1)).unwrap();
-        assert_eq!(next, vblank(1200, Instant::from_ns(VIVE.as_ns() * 1200)));
-    }
-
-    #[test]
-    fn the_stamp_of_the_mode_set_itself_is_not_trusted() {
-        let mut clock = VblankClock::new(VIVE);
-        clock.observe(vblank(999, Instant::from_ns(VIVE.as_ns() * 999 - 5_000_000)));
-        run(&mut clock, 1000, 50, VIVE);
-        assert_eq!(clock.period(), VIVE);
-        assert!((clock.measured_hz().unwrap() - 89.527_30).abs() < 1e-4);
-    }
-
-    #[test]
-    fn starts_anew_when_the_count_or_the_time_jumps() {
-        let mut clock = VblankClock::new(VIVE);
-        run(&mut clock, 1000, 50, VIVE);
-        run(&mut clock, 5, 2, VIVE);
-        assert_eq!(clock.newest().unwrap().sequence, 6);
-        let (resumed, later) = (clock.newest().unwrap(), Span::from_ms(60_000));
-        clock.observe(vblank(7, resumed.time + later));
-        clock.observe(vblank(8, resumed.time + later + VIVE));
-        clock.observe(vblank(9, resumed.time + later + VIVE * 2));
-        assert!((clock.measured_hz().unwrap() - 89.527_30).abs() < 1e-3);
-    }
-
-    proptest! {
-        #[test]
-        fn predictions_lie_ahead(
-            stamps in prop::collection::vec((any::<u32>(), any::<u32>()), 1..300), ask in any::<u32>()
-        ) {
-            let mut clock = VblankClock::new(VIVE);
-            for (sequence, time_us) in stamps {
-                clock.observe(vblank(sequence.into(), Instant::from_ns(i64::from(time_us) * 1000)));
-            }
-            let ask = Instant::from_ns(i64::from(ask) * 1000);
-            let next = clock.next_after(ask).unwrap();
-            prop_assert!(next.time > ask && next.sequence > clock.newest().unwrap().sequence);
-            prop_assert!(clock.period() > Span::ZERO);
-        }
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use nix::errno::Errno;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 
@@ -38,7 +40,7 @@ pub fn make_realtime(urgency: Urgency) -> Granted {
             "normal"
         }
     };
-    if let Err(errno) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+    if let Err(errno) = lock_memory() {
         refusals.push(format!(
             "locking memory was refused ({}): raise 'memlock' in /etc/security/limits.d or LimitMEMLOCK",
             errno.desc()
@@ -49,6 +51,13 @@ pub fn make_realtime(urgency: Urgency) -> Granted {
         refusals.push("a timer slack of 1 ns was refused".to_string());
     }
     Granted { scheduling, refusals }
+}
+
+/// Keeps all memory of this process in RAM, what it allocates later included. Once is enough: the kernel goes through
+/// all pages again each time it is asked.
+fn lock_memory() -> nix::Result<()> {
+    static LOCKED: OnceLock<nix::Result<()>> = OnceLock::new();
+    *LOCKED.get_or_init(|| mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE))
 }
 
 /// Whether this user may have a thread of this urgency: tried on one that ends at once.

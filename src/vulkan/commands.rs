@@ -52,7 +52,16 @@ impl Commands {
                 .raw
                 .begin_command_buffer(self.raw, &vk::CommandBufferBeginInfo::default())
                 .during("begin recording")?;
-            record(&mut Recording { device: &self.device.raw, raw: self.raw });
+            let device = &self.device;
+            record(&mut Recording {
+                device: &device.raw,
+                raw: self.raw,
+                own: device.queue_family,
+                foreign: match device.capabilities().foreign {
+                    true => vk::QUEUE_FAMILY_FOREIGN_EXT,
+                    false => vk::QUEUE_FAMILY_EXTERNAL,
+                },
+            });
             self.device.raw.end_command_buffer(self.raw).during("end recording")
         }
     }
@@ -97,11 +106,66 @@ impl std::fmt::Debug for Commands {
 pub struct Recording<'a> {
     pub(super) device: &'a ash::Device,
     pub(super) raw: vk::CommandBuffer,
+    own: u32,
+    foreign: u32,
+}
+
+/// Who else uses an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharer {
+    /// Nobody: it is in `SHADER_READ_ONLY_OPTIMAL` for good.
+    Nobody,
+    /// The CPU, which draws on it.
+    Cpu,
+    /// Another device, driver or process.
+    Foreign,
 }
 
 impl Recording<'_> {
+    /// Makes an image that was drawn on by its sharer ready to be read by shaders.
+    pub fn acquire(&mut self, image: &Image, from: Sharer) {
+        let layouts = (vk::ImageLayout::GENERAL, vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL);
+        match from {
+            Sharer::Nobody => {}
+            Sharer::Cpu => self.transition(image, layouts.0, layouts.1),
+            Sharer::Foreign => self.barrier(image, layouts, (self.foreign, self.own)),
+        }
+    }
+
+    /// Gives an image back to its sharer.
+    pub fn release(&mut self, image: &Image, to: Sharer) {
+        let layouts = (vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL, vk::ImageLayout::GENERAL);
+        match to {
+            Sharer::Nobody => {}
+            Sharer::Cpu => self.transition(image, layouts.0, layouts.1),
+            Sharer::Foreign => self.barrier(image, layouts, (self.own, self.foreign)),
+        }
+    }
+
+    /// Gives an image to its sharer for the first time. What it holds need not outlive that, unless the CPU has drawn it.
+    pub fn give(&mut self, image: &Image, to: Sharer) {
+        let layout = vk::ImageLayout::GENERAL;
+        match to {
+            Sharer::Nobody => {}
+            Sharer::Cpu => self.transition(image, vk::ImageLayout::PREINITIALIZED, layout),
+            Sharer::Foreign => {
+                self.transition(image, vk::ImageLayout::UNDEFINED, layout);
+                self.barrier(image, (layout, layout), (self.own, self.foreign));
+            }
+        }
+    }
+
     /// Moves an image from one layout to another, between all earlier and all later work.
     pub fn transition(&mut self, image: &Image, from: vk::ImageLayout, to: vk::ImageLayout) {
+        self.barrier(image, (from, to), (vk::QUEUE_FAMILY_IGNORED, vk::QUEUE_FAMILY_IGNORED));
+    }
+
+    fn barrier(
+        &mut self,
+        image: &Image,
+        (from, to): (vk::ImageLayout, vk::ImageLayout),
+        (source, destination): (u32, u32),
+    ) {
         let barrier = [vk::ImageMemoryBarrier2::default()
             .src_stage_mask(vk::PipelineStageFlags2::ALL_COMMANDS)
             .src_access_mask(vk::AccessFlags2::MEMORY_WRITE)
@@ -109,8 +173,8 @@ impl Recording<'_> {
             .dst_access_mask(vk::AccessFlags2::MEMORY_READ | vk::AccessFlags2::MEMORY_WRITE)
             .old_layout(from)
             .new_layout(to)
-            .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
-            .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+            .src_queue_family_index(source)
+            .dst_queue_family_index(destination)
             .image(image.raw)
             .subresource_range(WHOLE)];
         let info = vk::DependencyInfo::default().image_memory_barriers(&barrier);

@@ -20,6 +20,9 @@ pub struct Capabilities {
     /// Takes dma-bufs with an explicit layout (`VK_EXT_image_drm_format_modifier`). Without, only row by row ones
     /// whose pitch happens to be the driver's own.
     pub modifiers: bool,
+    /// Takes images over from other devices and drivers (`VK_EXT_queue_family_foreign`). Without, they are handed over
+    /// as from another of its own.
+    pub foreign: bool,
 }
 
 /// The modifier of pixels laid out row by row: `DRM_FORMAT_MOD_LINEAR` in `drm_fourcc.h`.
@@ -83,6 +86,7 @@ impl Device {
             host_memory_alignment: host.then(|| host_alignment(instance, candidate.physical)),
             dma_buf,
             modifiers: dma_buf && candidate.has(ext::image_drm_format_modifier::NAME),
+            foreign: candidate.has(ext::queue_family_foreign::NAME),
         };
         let mut extensions = Vec::new();
         if capabilities.dma_buf {
@@ -90,6 +94,9 @@ impl Device {
         }
         if capabilities.modifiers {
             extensions.push(ext::image_drm_format_modifier::NAME);
+        }
+        if capabilities.foreign {
+            extensions.push(ext::queue_family_foreign::NAME);
         }
         if host {
             extensions.push(ext::external_memory_host::NAME);
@@ -159,10 +166,10 @@ impl Device {
             .linear_tiling_features
     }
 
-    /// Whether the device can use images like `info` that lie in dma-bufs, row by row.
-    pub(super) fn imports_dma_bufs(&self, info: &vk::ImageCreateInfo<'_>) -> bool {
+    /// Whether the device can use images like `info` that lie in dma-bufs, laid out by that modifier.
+    pub(super) fn imports_dma_bufs(&self, info: &vk::ImageCreateInfo<'_>, modifier: u64) -> bool {
         let mut modifier = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
-            .drm_format_modifier(LINEAR)
+            .drm_format_modifier(modifier)
             .sharing_mode(info.sharing_mode);
         let mut handle = vk::PhysicalDeviceExternalImageFormatInfo::default()
             .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);

@@ -42,12 +42,35 @@ pub enum External {
         length: usize,
     },
     /// A dma-buf.
-    DmaBuf {
-        /// Its handle.
-        fd: OwnedFd,
-        /// Bytes from one row to the next.
-        pitch_bytes: u32,
-    },
+    DmaBuf(DmaBuf),
+}
+
+/// A dma-buf and how an image lies in it.
+#[derive(Debug)]
+pub struct DmaBuf {
+    /// Its handle.
+    pub fd: OwnedFd,
+    /// How pixels are laid out: a `DRM_FORMAT_MOD_*` of `drm_fourcc.h`.
+    pub modifier: u64,
+    /// Where each of the layout's planes is; one, where pixels lie row by row.
+    pub planes: Vec<Plane>,
+}
+
+/// A part of a dma-buf that holds a plane of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// Bytes from the buffer's start to the plane's.
+    pub offset_bytes: u64,
+    /// Bytes from one row to the next.
+    pub pitch_bytes: u64,
+}
+
+impl DmaBuf {
+    /// Pixels row by row from the buffer's start.
+    pub fn linear(fd: OwnedFd, pitch_bytes: u32) -> Self {
+        let plane = Plane { offset_bytes: 0, pitch_bytes: pitch_bytes.into() };
+        Self { fd, modifier: LINEAR, planes: vec![plane] }
+    }
 }
 
 impl Image {
@@ -105,13 +128,64 @@ impl Image {
             External::Host { pointer, length } => {
                 Self::in_host_memory(device, format, width_px, height_px, pointer, length)?
             }
-            External::DmaBuf { fd, pitch_bytes } => {
-                Self::in_dma_buf(device, format, width_px, height_px, fd, pitch_bytes)?
+            External::DmaBuf(buffer) => {
+                Self::in_dma_buf(device, format, width_px, height_px, buffer, &DRAWN_ON)?
             }
         };
         image._backing = Some(backing);
         image.create_view()?;
         Ok(image)
+    }
+
+    /// A texture that lies in a dma-buf, to be sampled.
+    pub fn texture_in(
+        device: &Arc<Device>,
+        format: vk::Format,
+        width_px: u32,
+        height_px: u32,
+        buffer: DmaBuf,
+    ) -> Result<Self, VulkanError> {
+        let mut image = Self::in_dma_buf(device, format, width_px, height_px, buffer, &SAMPLED)?;
+        image.create_view()?;
+        Ok(image)
+    }
+
+    /// A texture that the CPU draws on, row by row, and the memory that it lies in.
+    pub(super) fn mapped_texture(
+        device: &Arc<Device>,
+        format: vk::Format,
+        width_px: u32,
+        height_px: u32,
+    ) -> Result<(Self, *mut u8, LinearLayout), VulkanError> {
+        let usage = vk::ImageUsageFlags::SAMPLED;
+        if !device.linear_features(format).contains(vk::FormatFeatureFlags::SAMPLED_IMAGE) {
+            return Err(lacks(device, "sampling of pictures laid out row by row", SAMPLED.remedy));
+        }
+        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, usage)
+            .initial_layout(vk::ImageLayout::PREINITIALIZED);
+        let mut image = Self::unbound(device, format, width_px, height_px, info)?;
+        let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+        // SAFETY: the image was just created and has no memory yet.
+        let needs = unsafe { device.raw.get_image_memory_requirements(image.raw) };
+        let kind = device.memory_type(
+            needs.memory_type_bits,
+            coherent | vk::MemoryPropertyFlags::DEVICE_LOCAL,
+            coherent,
+        )?;
+        image.bind(vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(kind))?;
+        image.create_view()?;
+        let whole = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
+        // SAFETY: the memory is the CPU's to see, and mapped once and whole; freeing it unmaps it. The image is linear.
+        let (pointer, layout) = unsafe {
+            let raw = &device.raw;
+            let start = raw
+                .map_memory(image.memory, 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty())
+                .during("map an image's memory")?;
+            let layout = raw.get_image_subresource_layout(image.raw, whole);
+            (start.cast::<u8>().add(layout.offset as usize), layout)
+        };
+        let length = layout.size.min(needs.size - layout.offset);
+        Ok((image, pointer, LinearLayout { pitch_bytes: layout.row_pitch, length }))
     }
 
     fn new(
@@ -166,8 +240,10 @@ impl Image {
         length: usize,
     ) -> Result<Self, VulkanError> {
         let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
-        let functions =
-            device.host_memory.as_ref().ok_or_else(|| lacks(device, "VK_EXT_external_memory_host"))?;
+        let functions = device
+            .host_memory
+            .as_ref()
+            .ok_or_else(|| lacks(device, "VK_EXT_external_memory_host", DRAWN_ON.remedy))?;
         let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
         let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
         let mut image = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
@@ -184,7 +260,7 @@ impl Image {
             (needs, properties.memory_type_bits)
         };
         if needs.size > length as u64 {
-            return Err(lacks(device, "an image layout that fits the display's memory"));
+            return Err(lacks(device, "an image layout that fits the display's memory", DRAWN_ON.remedy));
         }
         let kind = device.memory_type(
             needs.memory_type_bits & importable,
@@ -206,31 +282,57 @@ impl Image {
         format: vk::Format,
         width_px: u32,
         height_px: u32,
-        fd: OwnedFd,
-        pitch_bytes: u32,
+        buffer: DmaBuf,
+        wanted: &Use,
     ) -> Result<Self, VulkanError> {
+        let DmaBuf { fd, modifier, planes } = buffer;
+        let lacks = |feature| lacks(device, feature, wanted.remedy);
         let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
-        let functions =
-            device.memory_fd.as_ref().ok_or_else(|| lacks(device, "VK_EXT_external_memory_dma_buf"))?;
+        let functions = device.memory_fd.as_ref().ok_or_else(|| lacks("VK_EXT_external_memory_dma_buf"))?;
+        // A dma-buf tells its size to who seeks to its end (dma_buf_llseek); not every driver looks (llvmpipe does not).
+        let length = lseek(&fd, 0, Whence::SeekEnd).unwrap_or(0) as u64;
+        let fits = |plane: &Plane| {
+            let rows = if modifier == LINEAR { u64::from(height_px) } else { 1 };
+            plane
+                .pitch_bytes
+                .checked_mul(rows)
+                .and_then(|size| size.checked_add(plane.offset_bytes))
+                .is_some_and(|end| end <= length)
+        };
+        if !planes.iter().all(fits) {
+            return Err(lacks("an image layout that fits the dma-buf"));
+        }
+        let layouts: Vec<_> = planes
+            .iter()
+            .map(|plane| vk::SubresourceLayout {
+                offset: plane.offset_bytes,
+                row_pitch: plane.pitch_bytes,
+                ..Default::default()
+            })
+            .collect();
         let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
-        let planes = [vk::SubresourceLayout { row_pitch: pitch_bytes.into(), ..Default::default() }];
         let mut layout = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default()
-            .drm_format_modifier(LINEAR)
-            .plane_layouts(&planes);
-        let mut info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
+            .drm_format_modifier(modifier)
+            .plane_layouts(&layouts);
+        let mut info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, wanted.usage);
         if device.capabilities().modifiers {
             info = info.tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT);
+        } else if modifier != LINEAR {
+            return Err(lacks(
+                "dma-bufs laid out in any way but row by row (VK_EXT_image_drm_format_modifier)",
+            ));
         }
         // VUID-VkImageCreateInfo-pNext-00990 and VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251
-        if !device.imports_dma_bufs(&info) {
-            return Err(lacks(device, "drawing on dma-bufs laid out row by row"));
+        if !device.imports_dma_bufs(&info, modifier) {
+            return Err(lacks(wanted.feature));
         }
         if device.capabilities().modifiers {
             info = info.push_next(&mut layout);
         }
         let mut image = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
-        if !device.capabilities().modifiers && image.row_pitch() != u64::from(pitch_bytes) {
-            return Err(lacks(device, "a row pitch equal to the display's"));
+        let drivers_own = [Plane { offset_bytes: 0, pitch_bytes: image.row_pitch_if_linear(device) }];
+        if !device.capabilities().modifiers && planes != drivers_own {
+            return Err(lacks("a row pitch equal to the dma-buf's"));
         }
         // SAFETY: the image has no memory yet and the fd is an open dma-buf.
         let (needs, importable) = unsafe {
@@ -241,10 +343,8 @@ impl Image {
                 .during("look at a dma-buf")?;
             (needs, properties.memory_type_bits)
         };
-        // A dma-buf tells its size to who seeks to its end (dma_buf_llseek); not every driver looks (llvmpipe does not).
-        let length = lseek(&fd, 0, Whence::SeekEnd).unwrap_or(0);
-        if needs.size > length as u64 {
-            return Err(lacks(device, "an image layout that fits the display's memory"));
+        if needs.size > length {
+            return Err(lacks("an image layout that fits the dma-buf"));
         }
         let kind = device.memory_type(
             needs.memory_type_bits & importable,
@@ -284,6 +384,11 @@ impl Image {
         // SAFETY: the image is bound to memory.
         self.view = unsafe { self.device.raw.create_image_view(&info, None) }.during("view an image")?;
         Ok(())
+    }
+
+    /// Where images have modifiers, the driver need not be asked: it is told.
+    fn row_pitch_if_linear(&self, device: &Device) -> u64 {
+        if device.capabilities().modifiers { 0 } else { self.row_pitch() }
     }
 
     fn row_pitch(&self) -> u64 {
@@ -357,10 +462,26 @@ fn image_info(
         .initial_layout(vk::ImageLayout::UNDEFINED)
 }
 
-fn lacks(device: &Device, feature: &'static str) -> VulkanError {
-    VulkanError::Unsupported {
-        device: device.name().to_string(),
-        feature,
-        remedy: "another way to scan out is taken where there is one",
-    }
+/// What an image in a dma-buf is for.
+struct Use {
+    usage: vk::ImageUsageFlags,
+    /// What a device lacks that cannot do it.
+    feature: &'static str,
+    remedy: &'static str,
+}
+
+const DRAWN_ON: Use = Use {
+    usage: TARGET_USAGE,
+    feature: "drawing on dma-bufs laid out row by row",
+    remedy: "another way to scan out is taken where there is one",
+};
+
+const SAMPLED: Use = Use {
+    usage: vk::ImageUsageFlags::SAMPLED,
+    feature: "sampling of dma-bufs of this format, size and layout",
+    remedy: "share eye images laid out row by row, in XRGB8888 say, or have the CPU draw them",
+};
+
+fn lacks(device: &Device, feature: &'static str, remedy: &'static str) -> VulkanError {
+    VulkanError::Unsupported { device: device.name().to_string(), feature, remedy }
 }

@@ -12,6 +12,7 @@ pub mod device;
 pub mod error;
 pub mod image;
 pub mod instance;
+pub mod mapping;
 pub mod pipeline;
 
 pub use buffer::Buffer;
@@ -20,3 +21,4 @@ pub use device::Device;
 pub use error::VulkanError;
 pub use image::Image;
 pub use instance::Instance;
+pub use mapping::Mapping;

@@ -56,6 +56,14 @@ impl Lessor {
     }
 }
 
+impl Lessor {
+    /// Kills it.
+    pub fn kill(mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Drop for Lessor {
     fn drop(&mut self) {
         // Asked, not killed: both take their sockets along, and the next lessor needs the card.

@@ -17,8 +17,28 @@ pub struct Xorg {
 }
 
 impl Xorg {
-    /// Starts it, without keyboard, mouse or GPU, and waits until it lets clients in.
+    /// Starts it, without keyboard, mouse or GPU, and waits until it lets clients in. It takes no notice of terminals.
     pub fn start() -> Self {
+        Self::start_with(&["-novtswitch", "-sharevts"])
+    }
+
+    /// Starts it on a virtual terminal, whose switches it follows.
+    pub fn start_on_terminal(number: u32) -> Self {
+        Self::start_with(&[&format!("vt{number}"), "-keeptty"])
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.server.id() as i32)
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+
+    fn start_with(terminal: &[&str]) -> Self {
         const CONFIG: &str = "/tmp/xorg.conf";
         let config = format!(
             "Section \"ServerFlags\"\n Option \"AutoAddDevices\" \"false\"\n Option \"AutoAddGPU\" \"false\"\nEndSection\n\
@@ -30,7 +50,8 @@ impl Xorg {
         start_udev();
         let mut server = Command::new("Xorg")
             .args(["-config", CONFIG, "-logfile", "/tmp/Xorg.log", "-displayfd", "1"])
-            .args(["-novtswitch", "-sharevts", "-noreset"])
+            .args(terminal)
+            .arg("-noreset")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -46,7 +67,10 @@ impl Xorg {
 
 impl Drop for Xorg {
     fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.server.id() as i32), Signal::SIGTERM);
+        // It may have been killed, and its number be another's.
+        if matches!(self.server.try_wait(), Ok(None)) {
+            let _ = kill(self.pid(), Signal::SIGTERM);
+        }
         let _ = self.server.wait();
     }
 }

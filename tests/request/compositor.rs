@@ -47,11 +47,31 @@ pub enum Answer {
     ProtocolError,
 }
 
+/// What is in a lease that is asked of a real card, whose connectors and CRTCs are paired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lent {
+    /// What was asked for.
+    Asked,
+    /// Everything of every connector, what was not asked for first.
+    Everything,
+    /// A connector that was not asked for.
+    Another,
+    /// What was asked for, with another plane in the place of the one that shows pictures.
+    NoPrimary,
+    /// What was asked for, with the CRTC of another connector.
+    AnothersCrtc,
+    /// Nothing (`drm_mode_create_lease_ioctl` takes an empty list).
+    Nothing,
+    /// What was asked for, revoked before it is handed over.
+    Revoked,
+}
+
 /// A lease device.
 #[derive(Clone)]
 pub struct Device {
     names: Vec<(String, u32)>,
     card: Option<Arc<Card>>,
+    lent: Lent,
     done: bool,
     vanishes: bool,
 }
@@ -60,13 +80,18 @@ impl Device {
     /// One with connectors of these names, and no card behind them.
     pub fn offering(names: &[&str]) -> Self {
         let names = names.iter().zip(1..).map(|(name, id)| (name.to_string(), id)).collect();
-        Self { names, card: None, done: true, vanishes: false }
+        Self { names, card: None, lent: Lent::Asked, done: true, vanishes: false }
     }
 
     /// One with connectors of a real card, which it is master of.
     pub fn of(card: &Arc<Card>, connectors: Vec<Connector>) -> Self {
         let names = connectors.into_iter().map(|connector| (connector.name, connector.id.raw())).collect();
-        Self { names, card: Some(card.clone()), done: true, vanishes: false }
+        Self { names, card: Some(card.clone()), lent: Lent::Asked, done: true, vanishes: false }
+    }
+
+    /// It lends something else.
+    pub fn lending(self, lent: Lent) -> Self {
+        Self { lent, ..self }
     }
 
     /// It never says that it has told all.
@@ -169,13 +194,29 @@ impl State {
     fn fd(&self, (device, place): Place) -> OwnedFd {
         let device = &self.script.devices[device];
         let Some(card) = &device.card else { return File::open("/dev/null").unwrap().into() };
-        let (_, id) = &device.names[place];
-        let all = card.connectors().unwrap();
-        let id = all.into_iter().find(|connector| connector.raw() == *id).unwrap();
-        let connector = Connector::read(card, id, false).unwrap();
+        let (_, asked) = device.names[place];
         // Earlier leases may not be over yet; each connector has a CRTC to itself in the rig.
-        let objects = Pipeline::find(card, &connector, |_| false).unwrap().objects();
-        card.create_lease(&objects).unwrap().1
+        let all = card.connectors().unwrap().into_iter().map(|id| Connector::read(card, id, false).unwrap());
+        let (asked, others): (Vec<Pipeline>, Vec<Pipeline>) = all
+            .map(|connector| Pipeline::find(card, &connector, |_| false).unwrap())
+            .partition(|pipeline| pipeline.connector.raw() == asked);
+        let objects = match (device.lent, &asked[0], &others[0]) {
+            (Lent::Asked | Lent::Revoked, asked, _) => asked.objects(),
+            (Lent::Everything, asked, other) => [other.objects(), asked.objects()].concat(),
+            (Lent::Another, _, other) => other.objects(),
+            (Lent::NoPrimary, asked, _) => {
+                vec![asked.connector.into(), asked.crtc.into(), asked.overlays[0].into()]
+            }
+            (Lent::AnothersCrtc, asked, other) => {
+                vec![asked.connector.into(), other.crtc.into(), other.primary.into()]
+            }
+            (Lent::Nothing, ..) => Vec::new(),
+        };
+        let (lessee, fd) = card.create_lease(&objects).unwrap();
+        if device.lent == Lent::Revoked {
+            card.revoke_lease(lessee).unwrap();
+        }
+        fd
     }
 
     fn answer(&mut self, handle: &DisplayHandle, client: &Client, lease: WpDrmLeaseV1, asked: Asked) {

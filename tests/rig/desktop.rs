@@ -63,3 +63,12 @@ pub fn screen_state(card: &Card, connector: ConnectorId, crtc: CrtcId, plane: Pl
         connector.value("CRTC_ID"),
     )
 }
+
+/// The framebuffer on the headset, `Virtual-2`, if it is lit.
+pub fn headset_picture(card: &Card) -> Option<u32> {
+    let connectors = card.connectors().unwrap().into_iter();
+    let mut connectors = connectors.filter_map(|id| Connector::read(card, id, false).ok());
+    let crtc = connectors.find(|connector| connector.name == "Virtual-2")?.crtc?;
+    let planes = card.planes().unwrap().into_iter().filter_map(|id| Plane::read(card, id).ok());
+    planes.filter(|plane| plane.crtc == Some(crtc)).find_map(|plane| plane.framebuffer).map(|id| id.raw())
+}

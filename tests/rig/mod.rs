@@ -7,7 +7,9 @@
 
 #![allow(dead_code, reason = "each test binary uses another part")]
 
+pub mod demo;
 pub mod desktop;
+pub mod mesa;
 pub mod qemu;
 pub mod supervisor;
 
@@ -146,7 +148,7 @@ pub fn run_in(
         "mkdir -m 700 /run/user0; export XDG_RUNTIME_DIR=/run/user0 {INSIDE}=1 LEASEHOLD_HEADSETS='{}' {}; \
          exec '{}' --exact {test} --nocapture --include-ignored",
         headsets().canonicalize().expect("the headsets are there").display(),
-        fuzz_settings(),
+        settings(),
         binary.display()
     ));
     let outcome = command.output().expect("the rig starts");
@@ -177,9 +179,10 @@ fn out_folder(test: &str) -> PathBuf {
 }
 
 /// The numbers that a test may be steered by; nothing else of the environment gets into the rig.
-fn fuzz_settings() -> String {
+fn settings() -> String {
     let numbers = std::env::vars().filter(|(name, value)| {
-        name.starts_with("LEASEHOLD_FUZZ_") && value.bytes().all(|byte| byte.is_ascii_digit())
+        let steers = name.starts_with("LEASEHOLD_FUZZ_") || name.starts_with("LEASEHOLD_PACING_");
+        steers && value.bytes().all(|byte| byte.is_ascii_digit())
     });
     numbers.map(|(name, value)| format!("{name}={value} ")).collect()
 }
@@ -325,6 +328,12 @@ pub fn serve(arguments: &[&str]) -> Program {
     assert_eq!(program.line()["event"], "ready");
     assert_eq!(program.line()["event"], "offered");
     program
+}
+
+/// Plugs the headset of the rig whose card is vkms in or out.
+pub fn plug_vkms(is_in: bool) {
+    let state = if is_in { "1" } else { "2" };
+    std::fs::write("/sys/kernel/config/vkms/rig/connectors/conn2/status", state).unwrap();
 }
 
 /// Keeps all threads of a process on one CPU.

@@ -34,20 +34,33 @@ pub fn inside_qemu(test: &str, edid: &str, programs: &[&str], body: impl FnOnce(
     if let Some(missing) = programs.iter().find(|program| !is_installed(program)) {
         return say(&format!("SKIPPED: {test} because {missing} is not installed"));
     }
+    plugged(test, || run_in(machine("2160x1200"), test, edid, || Ok(None)));
+}
+
+/// Plugs the headset as the test in the rig asks, for as long as `work` takes.
+pub fn plugged<T>(test: &str, work: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _over = SetWhenDropped(&over);
         scope.spawn(|| plug_as_asked(&program(), &out_folder(test), &over));
-        run_in(machine("2160x1200"), test, edid, || Ok(None));
-    });
+        work()
+    })
 }
 
 /// Plugs the headset in or out, from inside the rig. What follows from it comes later.
 pub fn plug(test: &str, plugged: bool) {
-    let asked = asked(&out_folder(test));
+    plug_size(test, if plugged { "2160 1200" } else { "0 0" });
+}
+
+/// Plugs a display of that size in; one of `0 0` is none.
+pub fn plug_size(test: &str, size: &str) {
+    let out = out_folder(test);
+    // Where a guest with files of its own has it.
+    let elsewhere = || Path::new("/run").join(out.strip_prefix("/").expect("cargo's paths are absolute"));
+    let asked = asked(&if out.is_dir() { out.clone() } else { elsewhere() });
     // Under another name until it is whole: the one who reads it does not wait.
     let writing = asked.with_extension("new");
-    std::fs::write(&writing, if plugged { "2160 1200" } else { "0 0" }).unwrap();
+    std::fs::write(&writing, size).unwrap();
     std::fs::rename(writing, asked).unwrap();
 }
 

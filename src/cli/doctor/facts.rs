@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 
+use crate::headset::cache::Memory;
 use crate::lease::identity::Identity;
 use crate::lease::policy::Policy;
 use crate::lease::request::RequestError;
@@ -28,6 +29,28 @@ pub struct Facts {
     pub vulkan: Result<VulkanFacts, VulkanError>,
     pub limits: Limits,
     pub user: User,
+    pub seat: SeatFacts,
+    /// What this program is shut in, `Flatpak` say.
+    pub sandbox: Option<String>,
+}
+
+/// Who could lend this user a card.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeatFacts {
+    /// What came of knocking at seatd's socket; `None` where there is none.
+    pub seatd: Option<Result<(), Errno>>,
+    /// The session that logind has this program in.
+    pub session: Option<LoginSession>,
+}
+
+/// A session of logind's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginSession {
+    pub id: String,
+    /// The seat it is at; one over the network is at none.
+    pub seat: Option<String>,
+    /// Whether it is the one in front.
+    pub active: bool,
 }
 
 /// The user who looks.
@@ -107,6 +130,8 @@ pub struct ConnectorFacts {
     /// Whether the kernel gave up training its link (`link-status`).
     pub link_bad: bool,
     pub edid: Vec<u8>,
+    /// The headset that last told its EDID there.
+    pub memory: Option<Memory>,
     pub modes: Vec<String>,
     /// Bit n is set where the card's n-th CRTC drives it now.
     pub crtc: u32,

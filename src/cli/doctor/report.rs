@@ -31,6 +31,9 @@ pub struct ConnectorReport {
     pub non_desktop: bool,
     /// Which headset it is.
     pub headset: Option<String>,
+    /// Which headset it was when it last told, where nothing tells now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_headset: Option<String>,
     pub edid: Option<EdidReport>,
     pub modes: Vec<String>,
     pub leased_to: Option<String>,
@@ -83,7 +86,9 @@ impl CardReport {
 impl ConnectorReport {
     fn of(card: &CardFacts, connector: &ConnectorFacts) -> Self {
         let edid = Edid::parse(&connector.edid).ok();
+        let silent = connector.memory.as_ref().filter(|_| edid.is_none());
         Self {
+            last_headset: silent.map(|memory| memory.edid.title()),
             name: connector.name.clone(),
             connected: connector.connected,
             non_desktop: connector.non_desktop,

@@ -103,6 +103,17 @@ pub enum RequestError {
         /// What was asked for.
         connector: String,
     },
+    /// What came is no lease.
+    #[error(
+        "{place} gave something for {connector} that is no display lease: see what its log says, and report it to its \
+         makers"
+    )]
+    NotALease {
+        /// Who was asked.
+        place: String,
+        /// What was asked for.
+        connector: String,
+    },
     /// No X server was named.
     #[error("DISPLAY is not set: set it to the X server that has the headset, ':0' as a rule")]
     NoDisplay,
@@ -179,6 +190,20 @@ pub enum RequestError {
         /// What was opened.
         card: String,
     },
+    /// The user is in another session now.
+    #[error("this session is not the one in front: switch to its terminal and start again")]
+    Behind,
+    /// The seat does not give the card.
+    #[error(
+        "the seat would not lend {card}: {}: see whether it is one of the seat's ('loginctl seat-status')",
+        .errno.desc()
+    )]
+    NotLent {
+        /// The card.
+        card: String,
+        /// What the seat manager said.
+        errno: Errno,
+    },
     /// The card has another master.
     #[error(
         "{card} belongs to another program{holders}, and only one can set its modes: \
@@ -240,9 +265,9 @@ impl Classified for RequestError {
             | Self::NoSuchConnector { .. }
             | Self::Withdrawn { .. }
             | Self::NoCard => Class::NoHeadset,
-            Self::Denied { .. } | Self::Refused { .. } => Class::LeaseDenied,
+            Self::Denied { .. } | Self::Refused { .. } | Self::NotALease { .. } => Class::LeaseDenied,
             Self::Ended { .. } => Class::LeaseLost,
-            Self::TimedOut { .. } | Self::Connection { .. } => Class::Retry,
+            Self::TimedOut { .. } | Self::Connection { .. } | Self::Behind => Class::Retry,
             Self::NoSocket { .. }
             | Self::NoRuntimeDir
             | Self::NoLeasing { .. }
@@ -254,6 +279,7 @@ impl Classified for RequestError {
             | Self::NotOpened { .. }
             | Self::NotACard { .. }
             | Self::Held { .. }
+            | Self::NotLent { .. }
             | Self::NothingInherited { .. }
             | Self::BadVariable { .. }
             | Self::NotInherited { .. }

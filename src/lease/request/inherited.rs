@@ -34,7 +34,7 @@ pub fn take(fd: i32, wanted: &Wanted) -> Result<Lease, RequestError> {
     card.enable_atomic()?;
     let card = Arc::new(card);
     let (pipeline, connector_name) = match card.connectors()?[..] {
-        [only] => (leased_pipeline(&card)?, Connector::read(&card, only, false)?.name),
+        [only] => (leased_pipeline(&card, Some(only))?, Connector::read(&card, only, false)?.name),
         _ => headset_of(&card, wanted)?,
     };
     Ok(Lease { card, pipeline, connector_name, source: Source::Inherited, keeper: Keeper::Nothing })

@@ -8,16 +8,19 @@ mod deadline;
 mod error;
 pub mod hid;
 pub mod inherited;
+#[cfg(feature = "seat")]
+mod lender;
 pub mod seat;
 pub mod wanted;
 pub mod way;
 pub mod wayland;
 pub mod x11;
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::kms::{Card, Connector, Pipeline};
+use crate::kms::pipeline::leased_pipeline;
+use crate::kms::{Card, Connector, ConnectorId, Pipeline};
 
 pub use error::RequestError;
 pub use wanted::Wanted;
@@ -79,6 +82,9 @@ pub enum Keeper {
     Wayland(wayland::Keeper),
     /// The connection to the X server.
     X11(Box<x11::Keeper>),
+    /// The connection to the seat manager that lends the card.
+    #[cfg(feature = "seat")]
+    Seat(lender::Lender),
     /// The fd alone.
     Nothing,
 }
@@ -101,6 +107,8 @@ impl Keeper {
         match self {
             Self::Wayland(keeper) => keeper.heard(),
             Self::X11(keeper) => keeper.heard(),
+            #[cfg(feature = "seat")]
+            Self::Seat(lender) => lender.heard(),
             Self::Nothing => Heard::Nothing,
         }
     }
@@ -110,9 +118,40 @@ impl Keeper {
         match self {
             Self::Wayland(keeper) => Some(keeper.fd()),
             Self::X11(keeper) => Some(keeper.fd()),
+            #[cfg(feature = "seat")]
+            Self::Seat(lender) => Some(lender.fd()),
             Self::Nothing => None,
         }
     }
+}
+
+/// What is made of an fd that `place` gave as a lease: the card it is, and the pipeline of the connector that was `asked`
+/// for, by number where that is known.
+fn leased(
+    fd: OwnedFd,
+    place: &str,
+    connector: &str,
+    asked: Option<ConnectorId>,
+) -> Result<(Arc<Card>, Pipeline), RequestError> {
+    let given = || (place.to_string(), connector.to_string());
+    let card = Card::from_fd(fd, format!("the lease on {connector}"))?;
+    if card.driver().is_err() {
+        let (place, connector) = given();
+        return Err(RequestError::NotALease { place, connector });
+    }
+    card.enable_atomic()?;
+    if card.connectors()?.is_empty() && card.crtcs()?.is_empty() {
+        // Revoked, or its lessor gone, before anyone looked at it.
+        let (socket, connector) = given();
+        return Err(RequestError::Ended { socket, connector });
+    }
+    let pipeline = leased_pipeline(&card, asked)?;
+    Ok((Arc::new(card), pipeline))
+}
+
+/// A name that others made up, fit for messages: it may go to a terminal.
+fn plain(name: &str) -> String {
+    name.replace(char::is_control, "?")
 }
 
 /// The pipeline on a card that is all ours of the connector that is wanted, and that connector's name.

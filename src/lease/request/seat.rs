@@ -1,4 +1,6 @@
-//! The headset of a card that nobody else drives: this process becomes its master and takes the pipeline itself.
+//! The headset of a card that nobody else drives: this process becomes its master and takes the pipeline itself. With the
+//! feature `seat` an ordinary user borrows the card from the seat of the session, so that a switch of terminals takes it
+//! away and brings it back.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -88,15 +90,21 @@ fn open_card(path: &Path) -> Result<Card, RequestError> {
 }
 
 fn open_one(path: &Path, wanted: &Wanted) -> Result<Lease, RequestError> {
-    let card = own(path)?;
+    let (card, keeper) = borrow_or_own(path)?;
     let (pipeline, connector_name) = headset_of(&card, wanted)?;
-    Ok(Lease {
-        card: Arc::new(card),
-        pipeline,
-        connector_name,
-        source: Source::Seat,
-        keeper: Keeper::Nothing,
-    })
+    Ok(Lease { card: Arc::new(card), pipeline, connector_name, source: Source::Seat, keeper })
+}
+
+/// Has the seat of this session lend the card, where there is one; else opens it. As with the card of a
+/// [lessor](crate::lease::session).
+fn borrow_or_own(path: &Path) -> Result<(Card, Keeper), RequestError> {
+    #[cfg(feature = "seat")]
+    if crate::lease::seat::is_wanted()
+        && let Some((card, lender)) = super::lender::Lender::borrow(path)?
+    {
+        return Ok((card, Keeper::Seat(lender)));
+    }
+    Ok((own(path)?, Keeper::Nothing))
 }
 
 /// The other programs that have `path` open, by name and process id; `None` where that is not for this user to see. One

@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -22,8 +21,7 @@ use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_v1::{self, WpDrmL
 
 use super::deadline::Deadline;
 use super::wanted::{Candidate, choose};
-use super::{Heard, Lease, RequestError, Source, Wanted};
-use crate::kms::pipeline::leased_pipeline;
+use super::{Heard, Lease, RequestError, Source, Wanted, leased, plain};
 use crate::kms::{Card, Connector, ConnectorId};
 use crate::time::Span;
 
@@ -46,22 +44,19 @@ pub fn offers(socket: Option<&str>, timeout: Span) -> Result<(String, Vec<String
     Ok((session.socket, names))
 }
 
-/// Waits until [`request`] would find something to ask for; whether it does. Not, once `give_up` says so, which is
-/// asked now and then. The compositor may take `timeout` to say what it offers.
-pub fn wait_for_offer(
+/// As [`request`], once there is something to ask for; `None` when `give_up` says so first, which is asked now and then.
+/// `timeout` is for each answer that the compositor owes.
+pub fn request_when_offered(
     socket: Option<&str>,
     wanted: &Wanted,
     timeout: Span,
     give_up: &dyn Fn() -> bool,
-) -> Result<bool, RequestError> {
+) -> Result<Option<Lease>, RequestError> {
     let mut session = Session::open(socket, Deadline::after(timeout))?;
     session.learn_offers()?;
-    loop {
-        if session.choice(wanted).is_ok() {
-            return Ok(true);
-        }
+    while session.choice(wanted).is_err() {
         if give_up() {
-            return Ok(false);
+            return Ok(None);
         }
         let known = session.client.offers;
         let soon = Deadline::after(ASKED_EVERY);
@@ -70,6 +65,8 @@ pub fn wait_for_offer(
             other => other?,
         }
     }
+    session.deadline = Deadline::after(timeout);
+    session.lease(wanted).map(Some)
 }
 
 /// How often the one who waits may give up.
@@ -199,7 +196,7 @@ impl Session {
 
     fn lease(mut self, wanted: &Wanted) -> Result<Lease, RequestError> {
         let (device, connector) = self.choice(wanted)?;
-        let (asked, connector_name) = (connector.object.clone(), connector.name.clone());
+        let (asked, connector_name, id) = (connector.object.clone(), connector.name.clone(), connector.id);
         let handle = self.queue.handle();
         let request = device.object.create_lease_request(&handle, ());
         request.request_connector(&asked);
@@ -215,10 +212,7 @@ impl Session {
             }
             (None, _) => return Err(RequestError::Denied { socket, connector }),
         };
-        let card = Card::from_fd(fd, format!("the lease on {connector_name}"))?;
-        card.enable_atomic()?;
-        let card = Arc::new(card);
-        let pipeline = leased_pipeline(&card)?;
+        let (card, pipeline) = leased(fd, &self.socket, &connector_name, id)?;
         self.hear_no_more_offers();
         let keeper = super::Keeper::Wayland(Keeper { session: self, lease });
         Ok(Lease { card, pipeline, connector_name, source: Source::Wayland, keeper })
@@ -390,7 +384,8 @@ impl Dispatch<WpDrmLeaseDeviceV1, ()> for Client {
         let Some(device) = client.device(object) else { return };
         match event {
             wp_drm_lease_device_v1::Event::DrmFd { fd } => {
-                device.card = Card::from_fd(fd, "the compositor's card").ok();
+                // It may be the compositor's own, which is to stay as it is.
+                device.card = Some(Card::shared(fd, "the compositor's card"));
             }
             wp_drm_lease_device_v1::Event::Connector { id } => {
                 device.connectors.push(Offered { object: id, name: String::new(), id: None });
@@ -418,7 +413,7 @@ impl Dispatch<WpDrmLeaseConnectorV1, ()> for Client {
         match event {
             wp_drm_lease_connector_v1::Event::Name { name } => {
                 if let Some(connector) = client.connector(object) {
-                    connector.name = name;
+                    connector.name = plain(&name);
                 }
             }
             wp_drm_lease_connector_v1::Event::ConnectorId { connector_id } => {

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -21,10 +20,9 @@ use x11rb::utils::RawFdContainer;
 
 use super::deadline::Deadline;
 use super::wanted::{Candidate, choose};
-use super::{Heard, Lease, RequestError, Source, Wanted};
+use super::{Heard, Lease, RequestError, Source, Wanted, leased, plain};
 use crate::headset::edid::EdidId;
-use crate::kms::Card;
-use crate::kms::pipeline::leased_pipeline;
+use crate::kms::ConnectorId;
 use crate::time::Span;
 
 /// How long a server may take to notice that the holder of a lease has died, and how often it is asked meanwhile.
@@ -128,6 +126,8 @@ struct Offered {
     leased: bool,
     /// The CRTCs that can drive it.
     crtcs: Vec<Crtc>,
+    /// The kernel's number for it, where the driver tells.
+    connector: Option<ConnectorId>,
     candidate: Candidate,
 }
 
@@ -179,18 +179,19 @@ impl Session {
         let mut offered = Vec::new();
         for &output in &resources.outputs {
             let info = connection.randr_get_output_info(output, resources.config_timestamp)?.reply()?;
-            let non_desktop = is_true(&self.property(output, b"non-desktop")?);
+            let non_desktop = number(&self.property(output, b"non-desktop")?) == Some(1);
             if info.modes.is_empty() && !non_desktop {
                 continue;
             }
             let candidate = Candidate {
-                name: String::from_utf8_lossy(&info.name).into_owned(),
+                name: plain(&String::from_utf8_lossy(&info.name)),
                 non_desktop,
                 id: EdidId::of_edid(&self.property(output, b"EDID")?),
             };
             let crtcs = self.to_spare(output, &info.crtcs, resources.config_timestamp)?;
             let leased = info.modes.is_empty() && info.crtcs.is_empty();
-            offered.push(Offered { output, leased, crtcs, candidate });
+            let connector = number(&self.property(output, b"CONNECTOR_ID")?).and_then(ConnectorId::new);
+            offered.push(Offered { output, leased, crtcs, connector, candidate });
         }
         Ok(offered)
     }
@@ -226,29 +227,27 @@ impl Session {
     }
 
     fn lease(self, wanted: &Wanted) -> Result<Lease, RequestError> {
-        let (name, lease, fd) = self.obtain(wanted)?;
+        let (chosen, lease, fd) = self.obtain(wanted)?;
         let keeper = Keeper { session: self, lease, heard: Heard::Nothing };
-        let card = Card::from_fd(fd, format!("the lease on {name}"))?;
-        card.enable_atomic()?;
-        let card = Arc::new(card);
-        let pipeline = leased_pipeline(&card)?;
+        let name = chosen.candidate.name;
+        let (card, pipeline) = leased(fd, &keeper.session.place(), &name, chosen.connector)?;
         let keeper = super::Keeper::X11(Box::new(keeper));
         Ok(Lease { card, pipeline, connector_name: name, source: Source::X11, keeper })
     }
 
     /// Has the server make the lease. What it holds for leased it is asked for again, for a while: it hears of a
     /// holder's death through udev, some time after.
-    fn obtain(&self, wanted: &Wanted) -> Result<(String, randr::Lease, RawFdContainer), RequestError> {
+    fn obtain(&self, wanted: &Wanted) -> Result<(Offered, randr::Lease, RawFdContainer), RequestError> {
         let until = self.deadline.at_most(FOR_THE_DEAD);
         let selected = self.connection.randr_select_input(self.root, NotifyMask::LEASE).map(drop);
         selected.map_err(|error| self.broke(ANSWER, error.into()))?;
         let mut look = Look::Probe;
         loop {
-            let outputs = self.outputs(look)?;
+            let mut outputs = self.outputs(look)?;
             let candidates: Vec<Candidate> = outputs.iter().map(|one| one.candidate.clone()).collect();
-            let chosen = &outputs[choose(&self.place(), &candidates, wanted)?];
-            let cause = match self.create(chosen)? {
-                Made::Lease(lease, fd) => return Ok((chosen.candidate.name.clone(), lease, fd)),
+            let chosen = outputs.swap_remove(choose(&self.place(), &candidates, wanted)?);
+            let cause = match self.create(&chosen)? {
+                Made::Lease(lease, fd) => return Ok((chosen, lease, fd)),
                 Made::Taken if until.left().is_some() => {
                     std::thread::sleep(BETWEEN_REQUESTS);
                     look = Look::Remember;
@@ -299,9 +298,9 @@ impl Session {
     }
 }
 
-/// Whether a property is the number 1, in this machine's byte order as everything from a server is.
-fn is_true(property: &[u8]) -> bool {
-    property.first_chunk().is_some_and(|bytes| u32::from_ne_bytes(*bytes) == 1)
+/// The number that a property is, in this machine's byte order as everything from a server is.
+fn number(property: &[u8]) -> Option<u32> {
+    property.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 fn place(display: &str) -> String {

@@ -57,7 +57,7 @@ pub fn usb_headsets(tree: &Tree) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     /// A tree with these files.
-    fn tree(files: &[(&str, &str)]) -> (TempDir, Tree) {
+    pub fn tree(files: &[(&str, &str)]) -> (TempDir, Tree) {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = folder.path().join(path);

@@ -5,8 +5,10 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use super::super::facts::{CardFacts, ConnectorFacts, Look, Opened};
+use super::holders;
 use super::tree::Tree;
-use super::{holders, node};
+use crate::files::edid_cache::EdidCache;
+use crate::headset::cache::Memory;
 use crate::headset::edid::Edid;
 use crate::kms::property::Properties;
 use crate::kms::{Card, Connector, ConnectorId, CrtcId, KmsError};
@@ -14,29 +16,31 @@ use crate::lease::request::{RequestError, seat};
 
 const LINK_BAD: u64 = 1; // DRM_MODE_LINK_STATUS_BAD, drm_mode.h
 
-/// Looks at all cards, in order of their numbers.
-pub fn look(tree: &Tree) -> Vec<CardFacts> {
+/// Looks at all cards, in order of their numbers. `cache` remembers what hung on their connectors.
+pub fn look(tree: &Tree, cache: Option<&EdidCache>) -> Vec<CardFacts> {
     let names = tree.names("dev/dri").into_iter();
     let mut numbers: Vec<u32> = names.filter_map(|name| name.strip_prefix("card")?.parse().ok()).collect();
     numbers.sort_unstable();
-    numbers.into_iter().map(|number| card(tree, &format!("dev/dri/card{number}"))).collect()
+    numbers.into_iter().map(|number| card(tree, &format!("card{number}"), cache)).collect()
 }
 
-fn card(tree: &Tree, name: &str) -> CardFacts {
-    let path = tree.path(name);
+fn card(tree: &Tree, name: &str, cache: Option<&EdidCache>) -> CardFacts {
+    let node = format!("dev/dri/{name}");
+    let path = tree.path(&node);
+    let recall = |connector: &str| cache.and_then(|cache| cache.recall(name, connector));
     let look = match seat::look(&path) {
-        Ok((card, free)) => match opened(&card, free) {
+        Ok((card, free)) => match opened(&card, free, recall) {
             Ok(opened) => Look::Opened(opened),
             Err(error) => Look::Failed(error.to_string()),
         },
-        Err(RequestError::NotOpened { errno, .. }) => Look::Refused { errno, node: node::look(&path) },
+        Err(RequestError::NotOpened { errno, .. }) => Look::Refused { errno, node: super::node::look(&path) },
         Err(error) => Look::Failed(error.to_string()),
     };
     let connectors = match &look {
         Look::Opened(opened) => opened.connectors.iter().map(|connector| connector.id).collect(),
         Look::Refused { .. } | Look::Failed(_) => Vec::new(),
     };
-    let path_there = Path::new("/").join(name);
+    let path_there = Path::new("/").join(node);
     CardFacts {
         look,
         holders: holders::of(tree, &path_there, &connectors),
@@ -44,7 +48,7 @@ fn card(tree: &Tree, name: &str) -> CardFacts {
     }
 }
 
-fn opened(card: &Card, free: bool) -> Result<Opened, KmsError> {
+fn opened(card: &Card, free: bool, recall: impl Fn(&str) -> Option<Memory>) -> Result<Opened, KmsError> {
     let mut opened = Opened { driver: card.driver()?, free, ..Opened::default() };
     let connectors = match card.connectors() {
         Err(error) if error.errno() == Some(Errno::EOPNOTSUPP) => return Ok(opened),
@@ -63,6 +67,7 @@ fn opened(card: &Card, free: bool) -> Result<Opened, KmsError> {
             id: id.raw(),
             link_bad: Properties::of(card, id)?.value("link-status") == Some(LINK_BAD),
             crtc: connector.crtc.map_or(0, |crtc| bit(&crtcs, crtc)),
+            memory: recall(&connector.name),
             name: connector.name,
             connected: connector.connected,
             non_desktop: connector.non_desktop,
@@ -112,7 +117,7 @@ mod tests {
     #[test]
     fn a_tree_without_cards_has_none() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(look(&Tree::at(folder.path())).is_empty());
+        assert!(look(&Tree::at(folder.path()), None).is_empty());
     }
 
     #[test]
@@ -123,7 +128,7 @@ mod tests {
         for name in ["card10", "card9", "renderD128", "controlD64", "by-path"] {
             std::fs::write(nodes.join(name), "").unwrap();
         }
-        let cards = look(&Tree::at(folder.path()));
+        let cards = look(&Tree::at(folder.path()), None);
         let paths: Vec<&str> = cards.iter().map(|card| card.path.as_str()).collect();
         assert_eq!(paths, ["/dev/dri/card9", "/dev/dri/card10"]);
         assert!(matches!(&cards[0].look, Look::Failed(why) if why.contains("not a display card")));

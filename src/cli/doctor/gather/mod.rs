@@ -6,6 +6,7 @@ mod holders;
 mod limits;
 mod node;
 mod programs;
+mod seat;
 mod tree;
 mod vulkan;
 mod wayland;
@@ -14,6 +15,7 @@ use nix::unistd::{User as Account, getegid, geteuid, getgrouplist, getgroups};
 
 pub use self::tree::Tree;
 use super::facts::{Facts, Offers, User};
+use crate::files::edid_cache::EdidCache;
 use crate::lease::request::x11;
 use crate::time::Span;
 
@@ -22,7 +24,7 @@ const NO_ANSWER: Span = Span::from_ms(2000);
 
 /// Looks at everything below `tree`, and at what answers only for itself: Wayland, Vulkan and the scheduler.
 pub fn gather(tree: &Tree) -> Facts {
-    let cards = cards::look(tree);
+    let cards = cards::look(tree, EdidCache::of_user().as_ref());
     let wayland = wayland::look();
     let vulkan = vulkan::look();
     Facts {
@@ -36,6 +38,8 @@ pub fn gather(tree: &Tree) -> Facts {
         // After Vulkan, to see how much memory its driver takes.
         limits: limits::look(tree),
         user: user(),
+        seat: seat::look(tree),
+        sandbox: seat::sandbox(tree),
     }
 }
 

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::super::code::Code;
 use super::super::facts::{
-    CardFacts, ConnectorFacts, Facts, Gpu, Holder, Look, Node, Opened, Program, Role, User,
+    CardFacts, ConnectorFacts, Facts, Gpu, Holder, LoginSession, Look, Node, Opened, Program, Role, SeatFacts,
 };
 use super::super::finding::Finding;
 use crate::headset::edid::Edid;
@@ -25,7 +25,7 @@ pub fn headset(connector: &ConnectorFacts) -> Option<String> {
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = facts.cards.iter().flat_map(|card| judge_card(card, facts)).collect();
     if facts.cards.is_empty() {
-        findings.push(no_card(&facts.gpus));
+        findings.push(no_card(facts));
     }
     if facts.nvidia_modeset == Some(false) && !has(&findings, Code::NvidiaModesetOff) {
         findings.push(nvidia_modeset_off("nvidia-drm"));
@@ -46,7 +46,7 @@ fn judge_card(card: &CardFacts, facts: &Facts) -> Vec<Finding> {
     let about = card.path.as_str();
     let opened = match &card.look {
         Look::Refused { errno: errno @ (Errno::EACCES | Errno::EPERM), node } => {
-            return vec![no_rights(about, *errno, node.as_ref(), &facts.user)];
+            return vec![no_rights(about, *errno, node.as_ref(), facts)];
         }
         Look::Refused { errno, .. } => return vec![not_opened(about, errno.desc())],
         Look::Failed(why) => return vec![not_opened(about, why)],
@@ -144,17 +144,18 @@ fn judge_connector(card: &CardFacts, opened: &Opened, connector: &ConnectorFacts
 
 /// Why there is none: it may hide behind a display that tells nothing of itself. Some headsets answer for their EDID
 /// once after they are switched on, and never again once their link was off.
-// As soon as EDIDs are remembered, a headset that was seen on such a connector before belongs into this by name.
 fn without_headset(connectors: &[&ConnectorFacts], usb_headsets: &[&str]) -> Finding {
     let connected: Vec<&ConnectorFacts> =
         connectors.iter().copied().filter(|connector| connector.connected).collect();
     let suspects: Vec<String> = connected.iter().filter_map(|connector| wedged(connector)).collect();
     // A virtual machine's only screen has no EDID by nature.
     let only_screen = matches!(connected[..], [only] if only.name.starts_with("Virtual-"));
-    let innocent = only_screen && usb_headsets.is_empty();
+    let remembered = connected.iter().any(|connector| connector.memory.is_some());
+    let innocent = only_screen && usb_headsets.is_empty() && !remembered;
     let on_usb = usb_headsets.join(" or ");
     if !suspects.is_empty() && !innocent {
         let who = match usb_headsets {
+            [] if remembered => "so its EDID is wedged".to_string(),
             [] => "so does a headset whose EDID is wedged".to_string(),
             _ => format!("and the {on_usb} is on the USB, so its EDID is wedged"),
         };
@@ -167,10 +168,16 @@ fn without_headset(connectors: &[&ConnectorFacts], usb_headsets: &[&str]) -> Fin
         );
     }
     let names: Vec<&str> = connected.iter().map(|connector| connector.name.as_str()).collect();
+    let left: Vec<String> = connectors
+        .iter()
+        .filter(|connector| !connector.connected)
+        .filter_map(|connector| Some(format!("; {} had {}", connector.name, connector.memory.as_ref()?)))
+        .collect();
     let there = match &names[..] {
         [] => "nothing is plugged into any card".to_string(),
         names => format!("what hangs on {} is no headset that is known", names.join(", ")),
     };
+    let there = format!("{there}{}", left.concat());
     match usb_headsets {
         [] => Finding::error(Code::NoHeadset, "cards", there, "plug the headset in and switch it on"),
         _ => Finding::error(
@@ -188,11 +195,13 @@ fn wedged(connector: &ConnectorFacts) -> Option<String> {
     if WITHOUT_EDID.iter().any(|kind| name.starts_with(kind)) {
         return None;
     }
-    match Edid::parse(&connector.edid) {
-        _ if connector.edid.is_empty() => Some(format!("what hangs on {name} tells no EDID")),
-        Err(error) => Some(format!("what hangs on {name} tells a damaged EDID ({error})")),
-        Ok(_) => None,
-    }
+    let told = match Edid::parse(&connector.edid) {
+        _ if connector.edid.is_empty() => "no EDID".to_string(),
+        Err(error) => format!("a damaged EDID ({error})"),
+        Ok(_) => return None,
+    };
+    let before = connector.memory.as_ref().map_or(String::new(), |memory| format!(", and was {memory}"));
+    Some(format!("what hangs on {name} tells {told}{before}"))
 }
 
 fn not_opened(about: &str, why: &str) -> Finding {
@@ -209,8 +218,12 @@ fn nvidia_modeset_off(about: &str) -> Finding {
     )
 }
 
-fn no_card(gpus: &[Gpu]) -> Finding {
-    let (why, remedy) = match gpus {
+fn no_card(facts: &Facts) -> Finding {
+    if let Some(sandbox) = &facts.sandbox {
+        let why = format!("no display card in /dev/dri: this runs in {sandbox}, which shows it none");
+        return Finding::error(Code::NoCard, "/dev/dri", why, let_in(sandbox));
+    }
+    let (why, remedy) = match &facts.gpus[..] {
         [] => (
             "and no display controller on the PCI bus".to_string(),
             "load the GPU's kernel driver".to_string(),
@@ -242,8 +255,20 @@ fn no_card(gpus: &[Gpu]) -> Finding {
     Finding::error(Code::NoCard, "/dev/dri", format!("no display card in /dev/dri, {why}"), remedy)
 }
 
-fn no_rights(about: &str, errno: Errno, node: Option<&Node>, user: &User) -> Finding {
+/// How a sandbox is told to show its programs a card.
+fn let_in(sandbox: &str) -> &'static str {
+    match sandbox {
+        "Flatpak" => {
+            "run it with 'flatpak run --device=all', or 'leasehold serve' outside and the demo with its socket"
+        }
+        "Podman" | "Docker" => "start the container with '--device /dev/dri'",
+        _ => "let the devices in /dev/dri in",
+    }
+}
+
+fn no_rights(about: &str, errno: Errno, node: Option<&Node>, facts: &Facts) -> Finding {
     let refused = |why: String, remedy: String| Finding::error(Code::NoRights, about, why, remedy);
+    let user = &facts.user;
     let uid = user.uid;
     let Some(node) = node else {
         return refused(
@@ -252,11 +277,16 @@ fn no_rights(about: &str, errno: Errno, node: Option<&Node>, user: &User) -> Fin
         );
     };
     if errno == Errno::EPERM {
-        return refused(
-            format!(
-                "user {uid} may not open {about}, whatever its permissions say: a container or service forbids it"
+        let (who, remedy) = match &facts.sandbox {
+            Some(sandbox) => (sandbox.as_str(), let_in(sandbox)),
+            None => (
+                "a container or service",
+                "allow the device there (DeviceAllow in a systemd unit, --device in a container)",
             ),
-            "allow the device there (DeviceAllow in a systemd unit, --device in a container)".into(),
+        };
+        return refused(
+            format!("user {uid} may not open {about}, whatever its permissions say: {who} forbids it"),
+            remedy.into(),
         );
     }
     let group = node.group_name.clone().unwrap_or_else(|| node.group.to_string());
@@ -270,10 +300,15 @@ fn no_rights(about: &str, errno: Errno, node: Option<&Node>, user: &User) -> Fin
         }
     };
     let why = format!(
-        "user {uid} may not open {about}: its permissions ({:04o}) let in user {}{members}{listed}",
-        node.mode, node.owner
+        "user {uid} may not open {about}: its permissions ({:04o}) let in user {}{members}{listed}{}",
+        node.mode,
+        node.owner,
+        no_seat(&facts.seat)
     );
     let remedy = match by_group {
+        _ if facts.seat.seatd == Some(Err(Errno::EACCES)) => {
+            "join the group of /run/seatd.sock ('ls -l' tells it) and log in again".to_string()
+        }
         true if user.groups_at_login.contains(&node.group) && !user.groups.contains(&node.group) => {
             format!("log out and in again: the user is in '{group}' since after this login")
         }
@@ -283,6 +318,22 @@ fn no_rights(about: &str, errno: Errno, node: Option<&Node>, user: &User) -> Fin
         false => "log in at the machine itself, or let a group in with a udev rule".to_string(),
     };
     refused(why, remedy)
+}
+
+/// Why no seat manager lends the card either.
+fn no_seat(seat: &SeatFacts) -> String {
+    let session = seat.session.as_ref();
+    match (seat.seatd, session, session.and_then(|session| session.seat.as_deref())) {
+        (Some(Ok(())), ..) => "; seatd lends it to whoever is at the terminal".to_string(),
+        (Some(Err(Errno::EACCES)), ..) => "; seatd runs, and this user may not ask it".to_string(),
+        (_, Some(LoginSession { id, active: false, .. }), Some(name)) => {
+            format!("; session {id} is not the one in front at {name}")
+        }
+        (_, Some(LoginSession { id, .. }), None) => {
+            format!("; session {id} is at no seat, as over the network")
+        }
+        _ => String::new(),
+    }
 }
 
 impl CardFacts {

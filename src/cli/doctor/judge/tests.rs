@@ -5,9 +5,10 @@ use nix::unistd::{Gid, Uid};
 
 use super::*;
 use crate::cli::doctor::facts::{
-    CardFacts, ConnectorFacts, Gpu, Holder, Limits, Listener, Look, Node, Offers, Opened, Program, Role,
-    Socket, User, VulkanFacts, WaylandFacts,
+    CardFacts, ConnectorFacts, Gpu, Holder, Limits, Listener, LoginSession, Look, Node, Offers, Opened,
+    Program, Role, SeatFacts, Socket, User, VulkanFacts, WaylandFacts,
 };
+use crate::headset::cache::Memory;
 use crate::lease::identity::Identity;
 use crate::lease::policy::Policy;
 use crate::lease::request::RequestError;
@@ -88,6 +89,8 @@ fn machine() -> Facts {
             groups: vec![Gid::from_raw(1000)],
             groups_at_login: vec![Gid::from_raw(1000)],
         },
+        seat: SeatFacts::default(),
+        sandbox: None,
     }
 }
 
@@ -224,6 +227,32 @@ fn a_display_without_edid_is_suspected_and_a_virtual_machines_screen_is_not() {
 }
 
 #[test]
+fn a_headset_that_told_its_edid_before_is_named() {
+    let memory = Memory::parse(&edid(HVR, 0xaa01), std::time::SystemTime::UNIX_EPOCH).ok();
+    let mut facts = machine();
+    card(&mut facts).connectors = vec![ConnectorFacts { memory, ..connector(2, "Virtual-1", Vec::new()) }];
+    let wedged = finding(&facts, Code::EdidWedged).why;
+    assert!(
+        wedged.contains("Virtual-1 tells no EDID, and was HTC Vive at 1970-01-01 00:00 UTC: so its EDID"),
+        "{wedged}"
+    );
+    card(&mut facts).connectors[0].connected = false;
+    let unplugged = finding(&facts, Code::NoHeadset).why;
+    assert!(unplugged.contains("; Virtual-1 had HTC Vive at 1970"), "{unplugged}");
+}
+
+#[test]
+fn a_sandbox_is_named_with_what_opens_it() {
+    let mut facts = machine();
+    facts.cards.clear();
+    for (sandbox, remedy) in [("Flatpak", "--device=all"), ("Docker", "--device /dev/dri"), ("lxc", "let")] {
+        facts.sandbox = Some(sandbox.into());
+        let found = finding(&facts, Code::NoCard);
+        assert!(found.why.contains(sandbox) && found.remedy.contains(remedy), "{found:?}");
+    }
+}
+
+#[test]
 fn a_headset_on_the_usb_alone_misses_its_video_cable() {
     let mut facts = machine();
     card(&mut facts).connectors[1] =
@@ -257,6 +286,36 @@ fn missing_rights_are_told_with_who_has_them() {
     let closed = Node { mode: 0o600, ..node.clone() };
     assert!(!refuse(&mut facts, Errno::EACCES, &closed).why.contains("video"));
     assert!(refuse(&mut facts, Errno::EPERM, &node).why.contains("container"));
+    facts.sandbox = Some("Podman".into());
+    assert!(refuse(&mut facts, Errno::EPERM, &node).why.contains("Podman forbids it"));
+}
+
+#[test]
+fn whoever_might_lend_a_card_is_told_of_too() {
+    let mut facts = machine();
+    facts.cards[0].look = Look::Refused {
+        errno: Errno::EACCES,
+        node: Some(Node {
+            owner: Uid::from_raw(0),
+            group: Gid::from_raw(44),
+            group_name: Some("video".into()),
+            mode: 0o660,
+            users: Vec::new(),
+        }),
+    };
+    let mut told = |seatd, session| {
+        facts.seat = SeatFacts { seatd, session };
+        finding(&facts, Code::NoRights)
+    };
+    let session = |seat: Option<&str>, active| {
+        Some(LoginSession { id: "7".into(), seat: seat.map(str::to_string), active })
+    };
+    assert!(told(None, session(None, true)).why.contains("session 7 is at no seat"));
+    assert!(told(None, session(Some("seat0"), false)).why.contains("session 7 is not the one in front"));
+    assert!(told(Some(Ok(())), None).why.contains("seatd lends it"));
+    let refused = told(Some(Err(Errno::EACCES)), None);
+    assert!(refused.why.contains("seatd runs") && refused.remedy.contains("/run/seatd.sock"), "{refused:?}");
+    assert!(told(None, session(Some("seat0"), true)).why.ends_with("nobody more"));
 }
 
 #[test]

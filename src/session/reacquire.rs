@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::stage::{From, PATIENCE, Venue};
-use super::{DemoError, Settings};
+use super::SessionError;
+use super::options::{From, Options};
+use super::venue::{PATIENCE, Venue};
 use crate::display::DisplayError;
 use crate::kms::uevent::UeventSocket;
 use crate::kms::{Card, Connector, Pipeline};
@@ -16,15 +17,16 @@ use crate::lease::request::{Keeper, RequestError, Source, Way, wayland};
 use crate::time::{Instant, Span};
 
 /// Whoever leases displays may be starting: the look at whether its socket is there costs nothing.
-const FOR_A_SOCKET: Span = Span::from_ms(100);
+const FOR_A_SOCKET: Span = Span::from_ms(20);
 /// A card says when anything changes. To ask it anew reads EDIDs, which some headsets take badly.
 const FOR_A_CARD: Span = Span::from_ms(2_000);
 /// How often the one who waits may give up.
 const ASKED_EVERY: Span = Span::from_ms(50);
 
 /// Where a headset was had, and is looked for again.
+#[derive(Debug)]
 pub struct Lost {
-    settings: Settings,
+    options: Options,
     /// A lease that nobody can be asked for anew; while it lives it can be used again.
     inherited: Option<(Arc<Card>, Pipeline, String)>,
     uevents: Option<UeventSocket>,
@@ -33,7 +35,7 @@ pub struct Lost {
 impl Lost {
     /// Remembers where the display at `venue` was had. Listens from here on, so that nothing that is announced while the
     /// lease ends goes by unheard. `None` where there is nothing to lose.
-    pub fn prepare(settings: &Settings, venue: &Venue) -> Option<Self> {
+    pub fn prepare(options: &Options, venue: &Venue) -> Option<Self> {
         let Venue::Leased(lease, _) = venue else { return None };
         let inherited = (lease.source == Source::Inherited)
             .then(|| (lease.card.clone(), lease.pipeline.clone(), lease.connector_name.clone()));
@@ -42,10 +44,10 @@ impl Lost {
             Source::Wayland => From::Lease(Way::Wayland),
             Source::X11 => From::Lease(Way::X11),
             Source::Seat => From::Lease(Way::Seat),
-            Source::Inherited => settings.from,
+            Source::Inherited => options.from,
         };
         let uevents = UeventSocket::open().inspect_err(|error| tracing::debug!("{error}")).ok();
-        Some(Self { settings: Settings { from, ..settings.clone() }, inherited, uevents })
+        Some(Self { options: Options { from, ..options.clone() }, inherited, uevents })
     }
 
     /// Whether it can be had again after that.
@@ -58,7 +60,7 @@ impl Lost {
     pub fn take_again<T>(
         &self,
         give_up: &dyn Fn() -> bool,
-        mut make: impl FnMut(Venue) -> Result<T, DemoError>,
+        mut make: impl FnMut(Venue) -> Result<T, SessionError>,
     ) -> Option<T> {
         let mut told = String::new();
         while !give_up() {
@@ -78,16 +80,16 @@ impl Lost {
     }
 
     /// Takes it once it is offered, where offers are announced; else if it is there.
-    fn take(&self, give_up: &dyn Fn() -> bool) -> Result<Option<Venue>, DemoError> {
+    fn take(&self, give_up: &dyn Fn() -> bool) -> Result<Option<Venue>, SessionError> {
         if let Some(lease) = self.inherited() {
-            return plugged_in(lease).and_then(|lease| Venue::on(lease, &self.settings)).map(Some);
+            return plugged_in(lease).and_then(|lease| Venue::on(lease, &self.options)).map(Some);
         }
-        if self.settings.from == From::Lease(Way::Wayland)
-            && !wayland::wait_for_offer(None, &self.settings.connector, PATIENCE, give_up)?
-        {
-            return Ok(None);
+        if self.options.from == From::Lease(Way::Wayland) {
+            let wanted = &self.options.connector;
+            let lease = wayland::request_when_offered(None, wanted, PATIENCE, give_up)?;
+            return lease.map(|lease| Venue::on(lease, &self.options)).transpose();
         }
-        Venue::find(&self.settings).map(Some)
+        Venue::find(&self.options).map(Some)
     }
 
     fn inherited(&self) -> Option<Lease> {
@@ -97,7 +99,7 @@ impl Lost {
 
     /// Waits for the kernel to announce something about displays, but no longer than is sensible.
     fn nap(&self, give_up: &dyn Fn() -> bool) {
-        let longest = if self.settings.from == From::Lease(Way::Wayland) { FOR_A_SOCKET } else { FOR_A_CARD };
+        let longest = if self.options.from == From::Lease(Way::Wayland) { FOR_A_SOCKET } else { FOR_A_CARD };
         let until = Instant::now() + longest;
         while Instant::now() < until && !give_up() {
             let mut fds: Vec<PollFd<'_>> =
@@ -112,7 +114,7 @@ impl Lost {
 }
 
 /// The lease, if a display hangs on its connector.
-fn plugged_in(lease: Lease) -> Result<Lease, DemoError> {
+fn plugged_in(lease: Lease) -> Result<Lease, SessionError> {
     let connector =
         Connector::read(&lease.card, lease.pipeline.connector, true).map_err(DisplayError::from)?;
     match connector.connected {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{DemoError, Settings};
+use super::options::{From, Options, TO_COME};
+use super::{FORMAT, SessionError};
 use crate::compositor::scanout::{Picture, Pictures};
 use crate::display::leased::LeasedDisplay;
 use crate::display::simulated::SimulatedDisplay;
@@ -10,41 +11,10 @@ use crate::display::{Display, DisplayError};
 use crate::error::{Class, Classified};
 use crate::files::{FileError, edid_cache, read_headset};
 use crate::headset::Headset;
-use crate::kms::buffer::PixelFormat;
 use crate::kms::{Connector, Mode, ModeRequest};
-use crate::lease::request::{Lease, Request, RequestError, Way};
+use crate::lease::request::{Lease, Request, RequestError};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Device, Image, VulkanError};
-
-/// Where a display comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// A lease that is to be had this way; where none is and the way is [`Way::Auto`], a simulated panel.
-    Lease(Way),
-    /// A panel that is not there.
-    Simulated,
-}
-
-/// A way that is promised and not built yet.
-const TO_COME: &str = "window";
-
-impl std::str::FromStr for From {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "simulated" => Ok(Self::Simulated),
-            _ => text.parse().map(Self::Lease).map_err(|_| {
-                format!("'{text}' is no source: write auto, wayland, x11, seat, inherited, fd:N or simulated")
-            }),
-        }
-    }
-}
-
-/// Whether `text` names a way that is not built yet.
-pub fn is_to_come(text: &str) -> bool {
-    text == TO_COME
-}
 
 /// How long a compositor may take to answer.
 pub const PATIENCE: Span = Span::from_ms(5_000);
@@ -61,6 +31,7 @@ pub struct Stage {
 }
 
 /// A display that was found, dark still.
+#[derive(Debug)]
 pub enum Venue {
     /// A headset, in this mode.
     Leased(Box<Lease>, Mode),
@@ -69,12 +40,12 @@ pub enum Venue {
 }
 
 impl Venue {
-    /// Finds a display as `settings` say.
-    pub fn find(settings: &Settings) -> Result<Self, DemoError> {
-        let From::Lease(way) = settings.from else { return Ok(Self::Simulated) };
-        let request = Request { way, wanted: settings.connector.clone(), patience: PATIENCE };
+    /// Finds a display as the options say.
+    pub fn find(options: &Options) -> Result<Self, SessionError> {
+        let From::Lease(way) = options.from else { return Ok(Self::Simulated) };
+        let request = Request { way, wanted: options.connector.clone(), patience: PATIENCE };
         let lease = match request.lease() {
-            Err(RequestError::NoWay(refusals)) => {
+            Err(RequestError::NoWay(refusals)) if options.simulated_if_none => {
                 for (passed_over, why) in refusals {
                     match why.class() {
                         // There is a headset: whoever looks at a simulated panel should not have to wonder.
@@ -90,38 +61,34 @@ impl Venue {
             }
             other => other?,
         };
-        Self::on(lease, settings)
+        // So that it is known by name when its EDID no longer answers.
+        edid_cache::look_around();
+        Self::on(lease, options)
     }
 
     /// The display that a lease holds.
-    pub fn on(lease: Lease, settings: &Settings) -> Result<Self, DemoError> {
-        // So that it is known by name when its EDID no longer answers.
-        edid_cache::look_around();
+    pub fn on(lease: Lease, options: &Options) -> Result<Self, SessionError> {
         lease.card.enable_atomic().map_err(DisplayError::from)?;
         let connector =
             Connector::read(&lease.card, lease.pipeline.connector, false).map_err(DisplayError::from)?;
-        let mode = choose_mode(&connector, settings.mode.as_ref())?;
+        let mode = choose_mode(&connector, options.mode.as_ref())?;
         Ok(Self::Leased(Box::new(lease), mode))
     }
 
     /// The panel's size in pixels: both eyes' width, and height.
-    pub fn size_px(&self, settings: &Settings, device: &Device) -> [u32; 2] {
+    pub fn size_px(&self, options: &Options, device: &Device) -> [u32; 2] {
         match self {
             Self::Leased(_, mode) => [mode.width_px(), mode.height_px()],
             Self::Simulated => {
                 let usual = if device.is_cpu() { ON_A_CPU } else { ON_A_GPU };
-                settings.mode.map_or(usual, |mode| [mode.width_px, mode.height_px])
+                options.mode.map_or(usual, |mode| [mode.width_px, mode.height_px])
             }
         }
     }
 
     /// The headset there, for a panel of that size.
-    pub fn headset(
-        &self,
-        settings: &Settings,
-        [width_px, height_px]: [u32; 2],
-    ) -> Result<Headset, FileError> {
-        match (&settings.headset, self) {
+    pub fn headset(&self, options: &Options, [width_px, height_px]: [u32; 2]) -> Result<Headset, FileError> {
+        match (&options.headset, self) {
             (Some(path), _) => read_headset(path),
             (None, Self::Leased(..)) => Ok(Headset::generic(width_px / 2, height_px)),
             (None, Self::Simulated) => Ok(Headset::simulated(SEED, (width_px / 2).max(1), height_px)),
@@ -136,11 +103,11 @@ impl Venue {
     }
 
     /// Makes what is drawn there.
-    pub fn furnish(self, settings: &Settings, device: &Arc<Device>) -> Result<Stage, DemoError> {
-        let size_px = self.size_px(settings, device);
+    pub fn furnish(self, options: &Options, device: &Arc<Device>) -> Result<Stage, SessionError> {
+        let size_px = self.size_px(options, device);
         match self {
-            Self::Leased(lease, mode) => on_lease(settings, device, *lease, mode),
-            Self::Simulated => simulated(settings, device, size_px),
+            Self::Leased(lease, mode) => on_lease(options, device, *lease, mode),
+            Self::Simulated => simulated(options, device, size_px),
         }
     }
 }
@@ -148,17 +115,14 @@ impl Venue {
 /// What one CPU takes to draw a pixel, at the most (docs/performance.md).
 const ON_A_CPU_A_PIXEL: Span = Span::from_ns(40);
 
-fn on_lease(settings: &Settings, device: &Arc<Device>, lease: Lease, mode: Mode) -> Result<Stage, DemoError> {
+fn on_lease(
+    options: &Options,
+    device: &Arc<Device>,
+    lease: Lease,
+    mode: Mode,
+) -> Result<Stage, SessionError> {
     let (width_px, height_px) = (mode.width_px(), mode.height_px());
-    let made = Pictures::new(
-        device,
-        &lease.card,
-        width_px,
-        height_px,
-        PixelFormat::Xrgb8888,
-        PICTURES,
-        settings.scanout,
-    )?;
+    let made = Pictures::new(device, &lease.card, width_px, height_px, FORMAT, PICTURES, options.scanout)?;
     for refusal in &made.refusals {
         tracing::info!("not scanned out by {refusal}");
     }
@@ -195,12 +159,12 @@ const ON_A_CPU: [u32; 2] = [640, 360];
 const SEED: u64 = 1;
 
 fn simulated(
-    settings: &Settings,
+    options: &Options,
     device: &Arc<Device>,
     [width_px, height_px]: [u32; 2],
-) -> Result<Stage, DemoError> {
-    let hz = settings.mode.and_then(|mode| mode.hz).unwrap_or(crate::headset::simulated::REFRESH_HZ);
-    let format = crate::compositor::composite::vulkan_format(PixelFormat::Xrgb8888);
+) -> Result<Stage, SessionError> {
+    let hz = options.mode.and_then(|mode| mode.hz).unwrap_or(crate::headset::simulated::REFRESH_HZ);
+    let format = crate::compositor::composite::vulkan_format(FORMAT);
     let targets = (0..PICTURES)
         .map(|_| Ok((Arc::new(Image::target(device, format, width_px, height_px)?), None)))
         .collect::<Result<_, VulkanError>>()?;

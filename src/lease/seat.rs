@@ -16,9 +16,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 
-use super::SessionError;
-use crate::kms::{Card, KmsError};
-use crate::lease::request::{RequestError, seat};
+use super::request::{RequestError, seat};
+use super::session::SessionError;
+use crate::kms::Card;
 
 /// What has become of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Seat {
         }
         match seat.next_change() {
             Some(Change::Enabled) => Ok(Some(seat)),
-            Some(Change::Disabled) => Err(SessionError::Behind),
+            Some(Change::Disabled) => Err(RequestError::Behind.into()),
             None => {
                 // As libseat's backend "builtin" does for ordinary users, who have no rights on terminals.
                 tracing::info!("the seat does not answer, so a switch of terminals goes unnoticed");
@@ -84,19 +84,16 @@ impl Seat {
     /// Borrows a card and with it mastership.
     pub fn lend(&mut self, path: &Path) -> Result<Card, SessionError> {
         let name = path.display().to_string();
-        let not_lent = |errno| SessionError::NotLent { card: name.clone(), errno };
+        let not_lent = |errno| RequestError::NotLent { card: name.clone(), errno };
         // The crate takes no other.
         if path.to_str().is_none_or(|path| path.contains('\0')) {
-            return Err(not_lent(Errno::EINVAL));
+            return Err(not_lent(Errno::EINVAL).into());
         }
         let lent = self.seat.open_device(&path).map_err(|error| not_lent(errno(error)))?;
         // libseat's own fd stays open until the process ends.
         let copy = lent.as_fd().try_clone_to_owned();
         let copy = copy.map_err(|error| not_lent(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
-        let card = seat::master_of(Card::from_fd(copy, &name).map_err(RequestError::from)?, path)?;
-        // Clients are each shown the card through an fd of their own, which no seat lends twice.
-        card.reopen().map_err(|error| not_opened(name, &error))?;
-        Ok(card)
+        Ok(seat::master_of(Card::from_fd(copy, &name).map_err(RequestError::from)?, path)?)
     }
 
     /// What to poll for reading; calls for [`read`](Self::read).
@@ -133,10 +130,6 @@ impl Seat {
     pub fn let_go(&mut self) -> Result<(), SessionError> {
         self.seat.disable().map_err(|error| SessionError::Gone { errno: errno(error) })
     }
-}
-
-fn not_opened(card: String, error: &KmsError) -> RequestError {
-    RequestError::NotOpened { card, errno: error.errno().unwrap_or(Errno::EIO) }
 }
 
 /// libseat has an errno type of its own.

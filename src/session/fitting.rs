@@ -1,0 +1,70 @@
+//! What fits a panel of one size: the headset's data and the pass. Kept where a headset is taken again.
+
+use std::sync::Arc;
+
+use super::options::Options;
+use super::venue::{Stage, Venue};
+use super::view::View;
+use super::{FORMAT, SessionError};
+use crate::compositor::frames::{FrameReader, SLOTS};
+use crate::compositor::{self, calm};
+use crate::compositor::{Compositor, EyeImages, History, LoopPicture, VblankLoop};
+use crate::headset::Headset;
+use crate::vulkan::{Device, VulkanError};
+
+/// The pass for a panel, and the headset whose panel it is.
+#[derive(Debug)]
+pub struct Fitting {
+    size_px: [u32; 2],
+    pub headset: Arc<Headset>,
+    pub compositor: Compositor,
+    /// What is seen while no app draws.
+    calm: Arc<EyeImages>,
+}
+
+impl Fitting {
+    /// For the panel at `venue`.
+    pub fn new(options: &Options, device: &Arc<Device>, venue: &Venue) -> Result<Self, SessionError> {
+        let size_px @ [width_px, height_px] = venue.size_px(options, device);
+        let headset = Arc::new(venue.headset(options, size_px)?);
+        let everything = compositor::Options { layers: options.layers, ..Default::default() };
+        let compositor = Compositor::new(device, &headset, width_px, height_px, FORMAT, everything)?;
+        for note in headset.notes.iter().chain(&compositor.mura_note()) {
+            tracing::info!("{note}");
+        }
+        // It has no fine lines.
+        let calm_px = [width_px / 2, height_px].map(|pixels| (pixels / 3).max(1));
+        let [left, right] = calm::images(&headset, calm_px);
+        let calm = Arc::new(EyeImages::upload(device, &left, &right)?);
+        Ok(Self { size_px, headset, compositor, calm })
+    }
+
+    /// Whether it suits the panel at `venue` too.
+    pub fn suits(&self, options: &Options, device: &Device, venue: &Venue) -> bool {
+        venue.size_px(options, device) == self.size_px
+    }
+
+    /// How each eye sees.
+    pub fn views(&self) -> [View; 2] {
+        let eye_px = [self.size_px[0] / 2, self.size_px[1]];
+        [0, 1].map(|eye| View::of(&self.headset.eyes[eye], eye_px))
+    }
+
+    /// A loop that shows frames from `slots` on `stage`.
+    pub fn play(
+        &self,
+        options: &Options,
+        slots: &[Arc<EyeImages>; SLOTS],
+        stage: Stage,
+        frames: FrameReader,
+        history: History,
+    ) -> Result<VblankLoop, VulkanError> {
+        let pictures = stage
+            .targets
+            .into_iter()
+            .map(|(target, scanout)| LoopPicture::new(&self.compositor, slots, &self.calm, target, scanout))
+            .collect::<Result<_, _>>()?;
+        let illumination = self.headset.panel.illumination;
+        Ok(VblankLoop::new(stage.display, pictures, frames, options.poses.clone(), illumination, history))
+    }
+}

@@ -1,0 +1,87 @@
+//! What an application asks for when it opens a headset.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::compositor::scanout::Method;
+use crate::compositor::{Ahead, Limit, PoseSource};
+use crate::kms::ModeRequest;
+use crate::lease::request::{Wanted, Way};
+
+/// Which headset, and how it is to be driven.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the display comes from.
+    pub from: From,
+    /// Whether a simulated panel will do where every way was tried and there is no headset.
+    pub simulated_if_none: bool,
+    /// The connector that is wanted.
+    pub connector: Wanted,
+    /// The mode; without, the headset's preferred one.
+    pub mode: Option<ModeRequest>,
+    /// The headset's data, a folder; without, a lens of which nothing is known.
+    pub headset: Option<PathBuf>,
+    /// The only way in which pictures may get to a card; without, the best that works.
+    pub scanout: Option<Method>,
+    /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
+    pub layers: usize,
+    /// Where the head looks.
+    pub poses: Arc<dyn PoseSource>,
+    /// What ends the session, other than the application itself.
+    pub limit: Limit,
+    /// Whether a headset whose lease is lost is waited for and taken again.
+    pub reacquire: bool,
+    /// Whether Vulkan is to be watched by its validation layer.
+    pub validation: bool,
+}
+
+impl Default for Options {
+    /// Any headset there is, in its preferred mode, looked at straight ahead, until the application ends; and a simulated
+    /// panel where there is none.
+    fn default() -> Self {
+        Self {
+            from: From::Lease(Way::Auto),
+            simulated_if_none: true,
+            connector: Wanted::headset(),
+            mode: None,
+            headset: None,
+            scanout: None,
+            layers: 0,
+            poses: Arc::new(Ahead),
+            limit: Limit { frames: None, time: None, stop: Arc::new(AtomicBool::new(false)) },
+            reacquire: false,
+            validation: false,
+        }
+    }
+}
+
+/// Where a display comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// A lease that is to be had this way; where none is, the way is [`Way::Auto`] and that will do, a simulated panel.
+    Lease(Way),
+    /// A panel that is not there.
+    Simulated,
+}
+
+/// A way that is promised and not built yet.
+pub(super) const TO_COME: &str = "window";
+
+impl std::str::FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "simulated" => Ok(Self::Simulated),
+            _ => text.parse().map(Self::Lease).map_err(|_| {
+                format!("'{text}' is no source: write auto, wayland, x11, seat, inherited, fd:N or simulated")
+            }),
+        }
+    }
+}
+
+/// Whether `text` names a way that is not built yet.
+pub fn is_to_come(text: &str) -> bool {
+    text == TO_COME
+}
