@@ -62,7 +62,11 @@ impl Constants {
             step_size: (1.0 / top) as f32,
             // Short of half a step either way, so that a whole code stays the same code in every frame.
             dither_steps: if quantisation.dither { 0.99 } else { 0.0 },
-            k: std::array::from_fn(|n| by_channel(&|channel| lens.channel(channel).coeffs[n])),
+            // One shader does for all rational lenses, so what a kind does not use has to be 0.
+            k: std::array::from_fn(|n| match n < lens.kind.coefficients() {
+                true => by_channel(&|channel| lens.channel(channel).coeffs[n]),
+                false => [0.0; 3],
+            }),
             ..Self::zeroed()
         };
         match &lens.kind {
