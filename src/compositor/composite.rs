@@ -79,21 +79,9 @@ impl Compositor {
         options: Options,
     ) -> Result<Self, VulkanError> {
         let eye_px = [width_px / 2, height_px];
-        let maps: Option<&Mura> = headset.mura.as_ref().filter(|mura| {
-            options.mura && [&mura.left, &mura.right].iter().all(|map| [map.width, map.height] == eye_px)
-        });
-        assert!(options.layers <= MAX_LAYERS, "a pass shows {MAX_LAYERS} layers at most");
+        let maps = maps(headset, eye_px, options);
         let plain = Lens::plain(1.0);
-        let lenses = [0, 1].map(|eye| if options.lens { &headset.eyes[eye].lens } else { &plain });
-        let quantisation = Quantisation { bits: format.bits(), dither: options.dither };
-        let pipelines = |layers: usize| -> Result<_, VulkanError> {
-            let pipeline = |lens: &Lens| {
-                let constants = Constants::new(headset, lens, eye_px, quantisation);
-                let shaders = shaders(&lens.kind, maps.is_some(), layers, &constants);
-                Pipeline::new(device, shaders, vulkan_format(format))
-            };
-            Ok([pipeline(lenses[0])?, pipeline(lenses[1])?])
-        };
+        let lenses = lenses(headset, options, &plain);
         let mesh = |eye: usize| mesh_buffer(device, lenses[eye]);
         let map = |map: Option<&MuraMap>| match map {
             Some(map) => texture(device, vk::Format::R8_UNORM, map.width, map.height, &map.texels),
@@ -107,8 +95,10 @@ impl Compositor {
             lens: options.lens,
             mura: maps.is_some(),
             tools: Arc::new(Tools {
-                pipelines: pipelines(0)?,
-                layered: (options.layers > 0).then(|| pipelines(options.layers)).transpose()?,
+                pipelines: pipelines(device, headset, eye_px, format, Options { layers: 0, ..options })?,
+                layered: (options.layers > 0)
+                    .then(|| pipelines(device, headset, eye_px, format, options))
+                    .transpose()?,
                 meshes: [mesh(0)?, mesh(1)?],
                 maps: [map(maps.map(|mura| &mura.left))?, map(maps.map(|mura| &mura.right))?],
                 layers: options.layers,
@@ -309,6 +299,41 @@ impl Pass {
             images.release(recording);
         })
     }
+}
+
+/// What a compositor draws the left and the right eye with, for eyes of `eye_px` pixels, and nothing to draw.
+///
+/// # Panics
+/// When more than [`MAX_LAYERS`] layers are asked for.
+pub fn pipelines(
+    device: &Arc<Device>,
+    headset: &Headset,
+    eye_px: [u32; 2],
+    format: PixelFormat,
+    options: Options,
+) -> Result<[Pipeline; 2], VulkanError> {
+    assert!(options.layers <= MAX_LAYERS, "a pass shows {MAX_LAYERS} layers at most");
+    let mura = maps(headset, eye_px, options).is_some();
+    let quantisation = Quantisation { bits: format.bits(), dither: options.dither };
+    let plain = Lens::plain(1.0);
+    let [left, right] = lenses(headset, options, &plain);
+    let pipeline = |lens: &Lens| {
+        let constants = Constants::new(headset, lens, eye_px, quantisation);
+        let shaders = shaders(&lens.kind, mura, options.layers, &constants);
+        Pipeline::new(device, shaders, vulkan_format(format))
+    };
+    Ok([pipeline(left)?, pipeline(right)?])
+}
+
+/// The mura maps, where they are wanted and fit.
+fn maps(headset: &Headset, eye_px: [u32; 2], options: Options) -> Option<&Mura> {
+    let fit = |mura: &&Mura| [&mura.left, &mura.right].iter().all(|map| [map.width, map.height] == eye_px);
+    headset.mura.as_ref().filter(|_| options.mura).filter(fit)
+}
+
+/// Each eye's lens, or `plain` where it is not wanted.
+fn lenses<'a>(headset: &'a Headset, options: Options, plain: &'a Lens) -> [&'a Lens; 2] {
+    [0, 1].map(|eye: usize| if options.lens { &headset.eyes[eye].lens } else { plain })
 }
 
 /// The panel's black: its clamp where the maps are used.

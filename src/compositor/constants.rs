@@ -28,7 +28,6 @@ pub(super) struct Constants {
     black: f32,
     full: f32,
     steps: f32,
-    top: f32,
     step_size: f32,
     dither_steps: f32,
     k: [[f32; 3]; 4],
@@ -58,7 +57,6 @@ impl Constants {
             black: mura.map_or(0.0, |mura| mura.black_code) as f32,
             full: mura.map_or(1.0, Mura::full_code) as f32,
             steps: (top / 255.0) as f32,
-            top: top as f32,
             step_size: (1.0 / top) as f32,
             // Short of half a step either way, so that a whole code stays the same code in every frame.
             dither_steps: if quantisation.dither { 0.99 } else { 0.0 },

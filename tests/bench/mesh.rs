@@ -30,12 +30,11 @@ impl MeshPass {
         picture: &Pixels,
         [width_px, height_px]: [u32; 2],
     ) -> Result<Self, VulkanError> {
-        let format = vk::Format::B8G8R8A8_SRGB;
-        let target = Image::target(device, format, width_px, height_px)?;
+        let target = Image::target(device, FORMAT, width_px, height_px)?;
         let picture = upload(device, picture)?;
         let nothing = Image::texture(device, vk::Format::R8G8B8A8_UNORM, 1, 1)?;
         let uniforms = Buffer::new(device, 16, vk::BufferUsageFlags::UNIFORM_BUFFER)?;
-        let pipeline = Pipeline::new(device, SHADERS, format)?;
+        let pipeline = Pipeline::new(device, SHADERS, FORMAT)?;
         let mut eyes = Vec::new();
         for eye in 0..2 {
             let corners = corners(headset, eye);
@@ -78,6 +77,9 @@ impl MeshPass {
         self.commands.run(Span::from_ms(10_000))
     }
 }
+
+/// The format of its target, which encodes light.
+pub const FORMAT: vk::Format = vk::Format::B8G8R8A8_SRGB;
 
 /// Its shaders.
 pub const SHADERS: Shaders<'static> = Shaders {
