@@ -19,7 +19,7 @@ use leasehold::lease::policy::Policy;
 use leasehold::lease::request::seat;
 use leasehold::lease::service::{Service, Terms};
 use leasehold::lease::wire::{LeaseState, Wire};
-use leasehold::time::{Instant, Span};
+use leasehold::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 use serde_json::json;
@@ -124,8 +124,7 @@ fn wait(display: &Display<WindowManager>, socket: &ListeningSocket, leases: &Ser
     let fds = own.into_iter().chain(leases.fds());
     let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     // A millisecond more than is left, for poll takes none too few.
-    let left =
-        leases.deadline().map(|deadline| (deadline - Instant::now()).max(Span::ZERO).as_ns() / 1_000_000 + 1);
+    let left = leases.patience().map(|left| left.as_ns() / 1_000_000 + 1);
     let timeout = left.map_or(PollTimeout::NONE, |ms| PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX));
     poll(&mut fds, timeout).map(drop).map_err(refused)
 }

@@ -71,6 +71,23 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(|source| FileError::Io { operation: "read", path: path.into(), source })
 }
 
+/// Makes a folder, and those it is in.
+pub fn create_folder(path: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(|source| FileError::Io {
+        operation: "create",
+        path: path.into(),
+        source,
+    })
+}
+
+/// The user's own folder for what can be had again: `$XDG_CACHE_HOME/leasehold`, else `~/.cache/leasehold`. None where
+/// neither is known.
+pub fn cache_folder() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("leasehold"))
+}
+
 /// Writes a file whole or not at all: beside its place first, then moved there. What is there and no file, a pipe or
 /// `/dev/null` say, is written to as it is.
 pub fn write(

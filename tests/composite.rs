@@ -86,16 +86,26 @@ fn each_pixel(picture: &PanelPicture, mut check: impl FnMut(usize, [u32; 2], [u1
 #[test]
 fn without_lens_mura_and_dither_an_image_comes_out_code_for_code() {
     for headset in headsets() {
-        let (width, height) = (headset.panel.eye_width, headset.panel.eye_height);
-        let eyes = [noise(width, height, 1), noise(width, height, 2)];
-        let picture = composite(&headset, [&eyes[0], &eyes[1]], EXACT, PixelFormat::Xrgb8888);
-        each_pixel(&picture, |eye, [x, y], codes| {
-            let Samples::Eight(samples) = &eyes[eye].samples else { unreachable!() };
-            let at = (y * width + x) as usize * 4;
-            let expected = [0, 1, 2].map(|channel| u16::from(samples[at + channel]));
-            assert_eq!(codes, expected, "eye {eye}, pixel {x},{y}");
-        });
+        comes_out_code_for_code(&headset, EXACT);
     }
+}
+
+#[test]
+fn a_headset_of_which_no_lens_is_known_shows_its_eye_images_as_they_are() {
+    let headset = Arc::new(Headset::generic(135, 150));
+    comes_out_code_for_code(&headset, Options { lens: true, ..EXACT });
+}
+
+fn comes_out_code_for_code(headset: &Arc<Headset>, options: Options) {
+    let (width, height) = (headset.panel.eye_width, headset.panel.eye_height);
+    let eyes = [noise(width, height, 1), noise(width, height, 2)];
+    let picture = composite(headset, [&eyes[0], &eyes[1]], options, PixelFormat::Xrgb8888);
+    each_pixel(&picture, |eye, [x, y], codes| {
+        let Samples::Eight(samples) = &eyes[eye].samples else { unreachable!() };
+        let at = (y * width + x) as usize * 4;
+        let expected = [0, 1, 2].map(|channel| u16::from(samples[at + channel]));
+        assert_eq!(codes, expected, "eye {eye}, pixel {x},{y}");
+    });
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Giver {
     fn ready(&mut self) {
         match self {
             Self::Wayland(kind, lessor) => {
-                lessor.get_or_insert_with(|| Lessor::start(*kind));
+                lessor.get_or_insert_with(|| Lessor::start_on_first_cpu(*kind));
                 wait_until("the headset is on offer", || {
                     wayland::offers(Some(kind.socket()), Span::from_ms(5000))
                         .is_ok_and(|(_, offers)| offers == [HEADSET])
@@ -367,23 +367,25 @@ fn under_xorg(test: &str) {
     let told = |what: &str, says: &str, then: &str| {
         say(&format!("| {NAME:<24} | {what:<23} | {says:<14} | {:<18} | {then:<28} |", "not timed"));
     };
-    let event = |demo: &Demo, number: usize, word: &str| {
-        wait_until(word, || demo.lines_said().len() > number);
-        let lines = demo.lines_said();
-        assert!(lines[number].contains(word), "{lines:#?} has no {word} at {number}");
+    // The server may put the display to sleep and wake it again meanwhile.
+    let mut heard = 0;
+    let mut event = |demo: &Demo, word: &str| {
+        let find = || demo.lines_said().iter().skip(heard).position(|line| line.contains(word));
+        wait_until(word, || find().is_some());
+        heard += find().expect("it was there") + 1;
     };
 
     switch_to_terminal(2);
-    event(&demo, 0, "suspended");
+    event(&demo, "suspended");
     switch_to_terminal(1);
-    event(&demo, 1, "resumed");
+    event(&demo, "resumed");
     Watcher::new().presenting();
     told("terminal left, and back", "suspended", "resumed");
 
     qemu::plug_size(test, "0 0");
-    event(&demo, 2, "unplugged");
+    event(&demo, "unplugged");
     qemu::plug_size(test, "480 270");
-    event(&demo, 3, "taken again");
+    event(&demo, "taken again");
     Watcher::new().presenting();
     told("unplugged, replugged", "unplugged", "lit again");
 
@@ -391,19 +393,19 @@ fn under_xorg(test: &str) {
     let [lessee] = card.lessees().unwrap()[..] else { panic!("there is one lessee") };
     card.revoke_lease(lessee).unwrap();
     drop(card);
-    event(&demo, 4, "revoked");
-    event(&demo, 5, "taken again");
+    event(&demo, "revoked");
+    event(&demo, "taken again");
     Watcher::new().presenting();
     told("lease revoked", "revoked", "lit again");
 
     xorg.kill();
-    event(&demo, 6, "gone");
+    event(&demo, "gone");
     assert!(demo.runs());
     let display = xorg.display.clone();
     drop(xorg);
     let again = Xorg::start_on_terminal(1);
     assert_eq!(again.display, display);
-    event(&demo, 7, "taken again");
+    event(&demo, "taken again");
     Watcher::new().presenting();
     told("killed, started anew", "lessor_gone", "lit again");
     assert!(demo.stop().success(), "{}", errors());

@@ -94,7 +94,6 @@ fn a_lease_is_granted_beside_sway() {
     inside_tree("a_lease_is_granted_beside_sway", VIVE, debian, || {
         const LEASES: usize = 30;
         let (mut ours, mut theirs, mut bare, mut echoes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        pin(Pid::this(), 0);
         for _ in 0..TURNS {
             for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
                 let _lessor = Lessor::start(kind);
@@ -217,7 +216,7 @@ fn kill_beside_sway(killed: Killed, kills: usize) -> [Span; 2] {
     let (mut noticed, mut blanked) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
-            let lessor = Lessor::start(kind);
+            let lessor = Lessor::start_on_first_cpu(kind);
             let mut client = Client::connect(kind.socket());
             let kills: Vec<(Instant, Span)> =
                 (0..kills).map(|_| offered_after_kill(kind, killed, &mut client)).collect();

@@ -1,11 +1,11 @@
 //! Which connector a headset is on, by what its mainboard says over HID.
 
 mod rig;
-#[path = "request/uhid.rs"]
 mod uhid;
 
 use leasehold::headset::edid::EdidId;
-use leasehold::lease::request::{Wanted, hid};
+use leasehold::hid::headsets::reported_edids;
+use leasehold::lease::request::Wanted;
 use leasehold::time::{Instant, Span};
 use rig::{VIVE, example, inside, serve};
 use serde_json::json;
@@ -24,11 +24,11 @@ fn a_vive_tells_which_display_is_its_own() {
         assert_eq!(Wanted::headset(), Wanted::Reported(Vec::new()));
         let vive: EdidId = "HVR:AA01".parse().unwrap();
         {
-            let _mainboard = Uhid::plug_in(0x0bb4, 0x2c87, Some(device_info()));
+            let _mainboard = Uhid::that_says(0x0bb4, 0x2c87, Some(device_info()));
             wait_for(&[vive]);
             // A tracking board of the same headset, and one that cannot be asked, change nothing.
-            let _other = Uhid::plug_in(0x28de, 0x2000, Some(device_info()));
-            let _broken = Uhid::plug_in(0x0bb4, 0x0309, None);
+            let _other = Uhid::that_says(0x28de, 0x2000, Some(device_info()));
+            let _broken = Uhid::that_says(0x0bb4, 0x0309, None);
             wait_for(&[vive]);
             let _serve = serve(&["--offer", "Virtual-1"]);
             let outcome = example("lessee").args(["--frames", "2"]).output().unwrap();
@@ -38,17 +38,17 @@ fn a_vive_tells_which_display_is_its_own() {
             assert_eq!(first["name"], json!("Virtual-2"));
         }
         wait_for(&[]);
-        let _cut_short = Uhid::plug_in(0x0bb4, 0x2c87, Some(device_info()[..7].to_vec()));
+        let _cut_short = Uhid::that_says(0x0bb4, 0x2c87, Some(device_info()[..7].to_vec()));
         std::thread::sleep(std::time::Duration::from_millis(200));
-        assert_eq!(hid::reported(), []);
+        assert_eq!(reported_edids(), []);
     });
 }
 
 /// The kernel makes and removes the node a little after the device.
 fn wait_for(ids: &[EdidId]) {
     let started = Instant::now();
-    while hid::reported() != ids {
-        assert!(Instant::now() - started < Span::from_ms(20_000), "{:?} and not {ids:?}", hid::reported());
+    while reported_edids() != ids {
+        assert!(Instant::now() - started < Span::from_ms(20_000), "{:?} and not {ids:?}", reported_edids());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

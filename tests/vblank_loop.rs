@@ -35,7 +35,7 @@ struct Pretender {
 
 impl Pretender {
     fn new(hz: f64) -> Self {
-        let panel = SimulatedDisplay::new(SIZE_PX[0], SIZE_PX[1], hz, Instant::now());
+        let panel = SimulatedDisplay::new("simulated", SIZE_PX, hz, Instant::now());
         let period = Span::from_secs_f64(1.0 / SAID_HZ);
         let clock = Clock::CrtcSequence;
         let description = Description { clock, nominal_hz: SAID_HZ, period, ..panel.description().clone() };

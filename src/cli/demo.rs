@@ -9,15 +9,16 @@ use crate::demo::{self, Scene, Settings};
 use crate::files;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
-use crate::session::options::is_to_come;
+use crate::report;
 use crate::session::{Ending, Options};
 use crate::time::{Instant, Span};
 
-/// Show a scene on the headset, until --seconds, --frames or a signal ends it
+/// Show a scene on the headset, until --seconds, --frames, Escape or a signal ends it
 #[derive(Debug, clap::Args)]
+#[command(after_help = demo::controls::help())]
 pub struct Arguments {
     /// Where the display comes from: wayland, x11, seat, inherited (the fd that LEASEHOLD_LEASE_FD names), fd:N,
-    /// simulated, or auto, which tries them in turn
+    /// window, simulated, or auto, which tries them in turn
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     from: String,
     /// The connector, by name (DP-1) or by its display's EDID (HVR:AA01) [default: the only headset]
@@ -56,23 +57,16 @@ pub struct Arguments {
     /// Print the report instead of a summary
     #[arg(long)]
     json: bool,
-    #[arg(long, value_name = "FILE.json", hide = true)]
+    /// Write what happened when, frame by frame, here: a trace for Perfetto (ui.perfetto.dev) or chrome://tracing
+    #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
-    #[arg(long, hide = true)]
+    /// Show what the headset shows in a window on the desktop too
+    #[arg(long)]
     mirror: bool,
 }
 
 /// Runs the demo.
 pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> {
-    if arguments.trace.is_some() {
-        return Err(super::not_yet("demo --trace"));
-    }
-    if arguments.mirror {
-        return Err(super::not_yet("demo --mirror"));
-    }
-    if is_to_come(&arguments.from) {
-        return Err(super::not_yet(&format!("demo --from {}", arguments.from)));
-    }
     let from = arguments.from.parse().map_err(|error: String| Failure::usage(error))?;
     let options = Options {
         from,
@@ -88,18 +82,22 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
     let settings = Settings {
         options,
         scene: arguments.scene,
+        mirror: arguments.mirror,
+        bare_terminal: ["WAYLAND_DISPLAY", "DISPLAY"].iter().all(|name| std::env::var_os(name).is_none()),
         app_burn: Span::from_ms(arguments.app_ms.into()),
         capture: arguments.capture.is_some(),
+        trace: arguments.trace,
         process_start,
     };
     let outcome = demo::run(settings).map_err(|error| Failure::from(error).with_silent_headsets())?;
     if let (Some(path), Some(picture)) = (&arguments.capture, &outcome.picture) {
         files::write_panel(path, picture)?;
     }
-    let json = serde_json::to_string_pretty(&outcome.report).expect("a report is plain data");
+    let json = report::json::tidy(&outcome.report);
     if let Some(path) = &arguments.report {
         files::write(path, |file| writeln!(file, "{json}"))?;
     }
+    outcome.traced?;
     output::line(if arguments.json { json } else { outcome.report.summary() })?;
     free(outcome.rest);
     validation::check()?;

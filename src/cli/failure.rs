@@ -60,7 +60,10 @@ impl<E: Classified> From<E> for Failure {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            message.push_str(&format!(": {cause}"));
+            // Some say it in their own sentence.
+            if !message.contains(&cause.to_string()) {
+                message.push_str(&format!(": {cause}"));
+            }
             source = cause.source();
         }
         Self { message, class: error.class(), usage: false }

@@ -6,6 +6,7 @@ mod failure;
 mod headset;
 mod output;
 mod render;
+mod report;
 mod serve;
 mod signals;
 mod simulate;
@@ -38,6 +39,7 @@ enum Verb {
     Doctor(doctor::Arguments),
     Headset(headset::Arguments),
     Render(render::Arguments),
+    Report(report::Arguments),
     Simulate(simulate::Arguments),
     Vblank(vblank::Arguments),
 }
@@ -59,6 +61,7 @@ fn run_verb() -> u8 {
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Headset(arguments) => headset::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
+        Verb::Report(arguments) => report::run(&arguments),
         Verb::Serve(arguments) => serve::run(&arguments),
         Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Vblank(arguments) => vblank::run(&arguments),
@@ -78,11 +81,6 @@ fn seconds(text: &str) -> Result<Span, String> {
         Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Span::from_secs_f64(seconds)),
         _ => Err(format!("'{text}' is not a number of seconds above 0")),
     }
-}
-
-/// What is promised and not built yet says so in one line.
-fn not_yet(what: &str) -> Failure {
-    Failure::config(format!("'{what}' is not in this version of leasehold"))
 }
 
 fn start_logging(verbose: u8) {

@@ -249,8 +249,7 @@ fn wait(
         .chain(session.fd())
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();
-    let left = service.deadline().map(|deadline| (deadline - Instant::now()).max(Span::ZERO));
-    let left = left.into_iter().chain(watchdog_period.map(|period| period / 4)).min();
+    let left = service.patience().into_iter().chain(watchdog_period.map(|period| period / 4)).min();
     let timeout = left.map_or(PollTimeout::NONE, |left| {
         // A millisecond more than is left, for poll takes none too few.
         PollTimeout::try_from(left.as_ns() / 1_000_000 + 1).unwrap_or(PollTimeout::MAX)

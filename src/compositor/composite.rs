@@ -276,6 +276,11 @@ impl Pass {
         self.commands.run(RUN_TIMEOUT)
     }
 
+    /// The GPU's counter when the last run began and had ended; `None` where it has none.
+    pub fn gpu_ticks(&self) -> Option<[u64; 2]> {
+        self.commands.ticks()
+    }
+
     fn record(&mut self) -> Result<(), VulkanError> {
         let Self { commands, eyes, images, tools, target, layers, .. } = self;
         let pipelines = match &tools.layered {
@@ -291,7 +296,7 @@ impl Pass {
             area_px: [eye as u32 * width, 0, width, height],
         });
         let (drawn, shown) = (vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL, vk::ImageLayout::GENERAL);
-        commands.record(|recording| {
+        commands.record_timed(|recording| {
             images.acquire(recording);
             recording.transition(target, vk::ImageLayout::UNDEFINED, drawn);
             recording.draw(target, tools.black, &draws);

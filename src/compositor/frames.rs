@@ -22,6 +22,8 @@ struct Shared {
     between: AtomicU8,
     /// The pose each slot was rendered from: bits of x, y, z, w. Written only by whoever owns the slot.
     poses: [[AtomicU64; 4]; SLOTS],
+    /// When each slot's frame was begun and handed over, likewise.
+    times_ns: [[AtomicI64; 2]; SLOTS],
     /// What lies over each slot's images. Locked only by whoever owns the slot, so that nobody ever waits.
     layers: [Mutex<Vec<Layer>>; SLOTS],
     submitted: AtomicU64,
@@ -90,6 +92,10 @@ pub struct AppFrame {
     pub pose: Pose,
     /// Whether it has not been shown before.
     pub fresh: bool,
+    /// When the app was to begin it.
+    pub began: Instant,
+    /// When it handed it over.
+    pub submitted: Instant,
 }
 
 /// Both ends of a new exchange.
@@ -169,6 +175,9 @@ impl FrameWriter {
         for (stored, part) in self.shared.poses[self.slot()].iter().zip(pose.orientation) {
             stored.store(part.to_bits(), Ordering::Relaxed);
         }
+        let [began, submitted] = &self.shared.times_ns[self.slot()];
+        began.store(self.begin.min(now).as_ns(), Ordering::Relaxed);
+        submitted.store(now.as_ns(), Ordering::Relaxed);
         self.slot = self.shared.between.swap(self.slot | FRESH, Ordering::AcqRel) & !FRESH;
         self.shared.submitted.fetch_add(1, Ordering::Relaxed);
         if now > self.deadline {
@@ -206,7 +215,9 @@ impl FrameReader {
         let slot = usize::from(self.slot);
         let orientation =
             std::array::from_fn(|part| f64::from_bits(self.shared.poses[slot][part].load(Ordering::Relaxed)));
-        self.any.then_some(AppFrame { slot, pose: Pose { orientation }, fresh })
+        let time = |of: &AtomicI64| Instant::from_ns(of.load(Ordering::Relaxed));
+        let [began, submitted] = self.shared.times_ns[slot].each_ref().map(time);
+        self.any.then_some(AppFrame { slot, pose: Pose { orientation }, fresh, began, submitted })
     }
 
     /// Tells the app when the next vblank will be, and how long after a vblank its light leaves the panel.

@@ -18,13 +18,10 @@ pub struct History {
     pub events: Vec<Event>,
 }
 
-/// Twelve minutes at 90 Hz.
-const KEPT_FRAMES: usize = 65_536;
-
 impl Default for History {
     fn default() -> Self {
-        let recorder = Recorder::new(KEPT_FRAMES);
-        Self { recorder, frames: 0, first_flip: None, events: Vec::new() }
+        // It counts; frames are kept by whoever reads their records.
+        Self { recorder: Recorder::new(0), frames: 0, first_flip: None, events: Vec::new() }
     }
 }
 

@@ -3,11 +3,14 @@
 pub mod calm;
 pub mod composite;
 mod constants;
+pub mod errand;
 pub mod eye_images;
 pub mod frames;
 pub mod history;
 pub mod layer;
 pub mod mesh;
+pub mod mirror;
+pub mod overlay;
 pub mod pose;
 pub mod presence;
 pub mod readback;

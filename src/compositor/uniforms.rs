@@ -5,7 +5,7 @@ use glam::{DMat3, DQuat, DVec3};
 
 use super::layer::{Anchor, Layer, MAX_LAYERS, Quad};
 use super::pose::Pose;
-use crate::headset::{Channel, Eye, Tangents};
+use crate::headset::{Channel, Eye, LensKind, Tangents};
 
 /// `struct Projection` of `shaders/composite.wgsl`, field for field.
 #[repr(C)]
@@ -77,6 +77,8 @@ impl FrameUniforms {
 impl Projection {
     /// For a matrix from (u, v, 1) of the unturned eye buffer.
     fn new(eye: &Eye, through_lens: bool, from_uv: DMat3, opacity: f64) -> Self {
+        // Where there is no lens, the shader has (u, v) at hand.
+        let through_lens = through_lens && eye.lens.kind != LensKind::Plain;
         let matrices = Channel::ALL.map(|channel| match through_lens {
             true => from_uv * DMat3::from_cols_array_2d(&eye.lens.to_uv(channel)),
             false => from_uv,

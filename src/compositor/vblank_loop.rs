@@ -11,6 +11,9 @@ use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
+use super::layer::{Layer, MAX_LAYERS};
+use super::mirror::Mirror;
+use super::overlay::Overlay;
 use super::pose::Pose;
 use super::presence::{News, Presence, Shown};
 use super::scanout::Picture;
@@ -147,6 +150,10 @@ pub struct VblankLoop {
     rate: RateCheck,
     history: History,
     warm: Option<Warm>,
+    mirror: Option<Arc<Mirror>>,
+    overlay: Option<Arc<Overlay>>,
+    /// What is laid over the picture that is drawn: the app's layers, and over them the overlay.
+    laid: Vec<Layer>,
 }
 
 /// Counters as they were when the loop had warmed up.
@@ -176,11 +183,20 @@ impl VblankLoop {
             history,
             presence: Presence::default(),
             warm: None,
+            mirror: None,
+            overlay: None,
+            laid: Vec::with_capacity(MAX_LAYERS),
             display,
             pictures,
             frames,
             poses,
         }
+    }
+
+    /// With a mirror of these very pictures, and something over them, on a compositor for a layer at least.
+    pub fn with(mut self, mirror: Option<Arc<Mirror>>, overlay: Option<Arc<Overlay>>) -> Self {
+        (self.mirror, self.overlay) = (mirror, overlay);
+        self
     }
 
     /// Runs until `limit`.
@@ -274,6 +290,7 @@ impl VblankLoop {
         frame.submit = Instant::now();
         self.pacer.hand_over(frame);
         self.history.frames += 1;
+        self.run_errands(index)?;
         // There is no vblank to aim at before the first.
         if lit { Ok(flip) } else { self.settle() }
     }
@@ -288,6 +305,12 @@ impl VblankLoop {
             frame.wake = Instant::now();
         }
         frame
+    }
+
+    /// Does what others have asked to have done on the loop's queue. Nothing is drawn now, and for the longest time.
+    fn run_errands(&self, shown: usize) -> Result<(), VulkanError> {
+        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.errand.run(shown))?;
+        self.overlay.as_ref().map_or(Ok(()), |overlay| overlay.errand.run(shown))
     }
 
     /// Which vblank the next frame is for, and when to wake for it. The app is told of that vblank too.
@@ -310,6 +333,9 @@ impl VblankLoop {
             false => News::None,
         };
         frame.rewarped = !fresh;
+        if let Some(app) = app {
+            (frame.app_began, frame.app_submit) = (app.began, app.submitted);
+        }
         let period = self.display.description().period;
         match (self.presence.observe(frame.wake, period, news), app) {
             (Shown::Nothing, _) | (Shown::App(_), None) => None,
@@ -324,15 +350,22 @@ impl VblankLoop {
             Source::App(app, _) => &mut picture.passes[app.slot],
             Source::Calm(_) => &mut picture.calm,
         };
+        self.laid.clear();
         match source {
             Source::App(_, fade) => {
                 pass.set_fade(fade);
                 if let Some(layers) = self.frames.layers() {
-                    pass.set_layers(&layers)?;
+                    self.laid.extend_from_slice(&layers);
                 }
             }
             Source::Calm(fade) => pass.set_fade(fade),
         }
+        if let Some(overlay) = &self.overlay {
+            pass.set_split(overlay.is_split());
+            let room = MAX_LAYERS - self.laid.len();
+            self.laid.extend(overlay.layers().iter().take(room).cloned());
+        }
+        pass.set_layers(&self.laid)?;
         frame.latch = Instant::now();
         let photon = self.pacer.clock().newest().map_or(frame.latch, |_| frame.plan.photon);
         let shown = self.poses.pose_at(photon);
@@ -343,6 +376,7 @@ impl VblankLoop {
         pass.latch(rendered, shown, frame.number);
         pass.run()?;
         frame.drawn = Instant::now();
+        frame.gpu_ticks = pass.gpu_ticks().unwrap_or_default();
         if let Some(scanout) = &mut picture.scanout {
             scanout.finish()?;
         }

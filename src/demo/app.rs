@@ -1,7 +1,7 @@
 //! The demo's app thread: hands over a frame a vblank, as a VR application would.
 
+use crate::compositor::Pose;
 use crate::compositor::frames::DisplayState;
-use crate::compositor::{Pose, PoseSource};
 use crate::session::{Session, SessionError};
 use crate::time::{Instant, Span};
 
@@ -34,7 +34,7 @@ fn show(session: &mut Session, burn: Span) {
 }
 
 /// A head that looks slowly from side to side, or not at all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sway {
     /// How far to each side, in degrees.
     pub degrees: f64,
@@ -43,13 +43,11 @@ pub struct Sway {
 /// Seconds from one side to the other and back.
 const SWAY_SECONDS: f64 = 6.0;
 
-impl PoseSource for Sway {
-    fn pose_at(&self, photon: Instant) -> Pose {
-        if self.degrees == 0.0 {
-            return Pose::AHEAD;
-        }
-        let seconds = photon.as_ns() as f64 / 1e9;
+impl Sway {
+    /// How far to the left it looks at `time`, in degrees.
+    pub fn yaw_deg_at(&self, time: Instant) -> f64 {
+        let seconds = time.as_ns() as f64 / 1e9;
         let phase = (seconds / SWAY_SECONDS).fract() * std::f64::consts::TAU;
-        Pose::from_degrees(self.degrees * phase.sin(), 0.0, 0.0)
+        self.degrees * phase.sin()
     }
 }

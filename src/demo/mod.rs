@@ -1,28 +1,50 @@
 //! The demo: a scene on a headset, wherever one can be had.
 
 pub mod app;
+pub mod controls;
+pub mod input;
 pub mod scene;
+mod statistics;
+pub mod steering;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::compositor::mirror::Viewer;
+use crate::compositor::overlay::Board;
 use crate::compositor::readback::PanelPicture;
-use crate::report::{Priority, Report, Setup};
+use crate::display::window::{self, Window, WindowError};
+use crate::error::{Class, Classified};
+use crate::files::FileError;
+use crate::lease::request::{Source, Way};
+use crate::report::{Priority, Recording, Report, Setup};
+use crate::session::options::From;
 use crate::session::{Ending, Eyes, Headset, Options, SessionError};
 use crate::time::{Instant, Span};
 
+use app::Sway;
+use controls::Event;
+use input::Input;
 pub use scene::Scene;
+use steering::Steering;
 
 /// What to show, where, and for how long.
 #[derive(Debug)]
 pub struct Settings {
-    /// Which headset, and what ends the demo. The scene says where the head looks.
+    /// Which headset, and what ends the demo. The scene and those who steer say where the head looks.
     pub options: Options,
     /// What is shown.
     pub scene: Scene,
+    /// Whether a window is to show what the headset does.
+    pub mirror: bool,
+    /// Whether the keyboards and mice of the machine are the demo's: where no window system has them.
+    pub bare_terminal: bool,
     /// How long the app thread is busy for each frame.
     pub app_burn: Span,
     /// Whether the last picture is wanted.
     pub capture: bool,
+    /// Where a trace of the run is to be written.
+    pub trace: Option<PathBuf>,
     /// When the process started.
     pub process_start: Instant,
 }
@@ -34,24 +56,90 @@ pub struct Outcome {
     pub report: Report,
     /// The last picture on the panel, if it was wanted.
     pub picture: Option<PanelPicture>,
+    /// Whether the trace could be written, where one was wanted.
+    pub traced: Result<(), FileError>,
     /// What ended it early, if anything.
     pub error: Option<SessionError>,
     /// What it was drawn with. The display has been given back already.
     pub rest: Ending,
 }
 
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// Nothing can be shown on a headset.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The window that was asked for cannot be had.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+}
+
+impl Classified for DemoError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Session(error) => error.class(),
+            Self::Window(_) => Class::Config,
+        }
+    }
+}
+
 /// Shows the scene until its limit.
-pub fn run(settings: Settings) -> Result<Outcome, SessionError> {
-    let Settings { mut options, scene, app_burn, capture, process_start } = settings;
-    options.poses = Arc::new(app::Sway { degrees: if scene.sways() { 5.0 } else { 0.0 } });
-    let painter = scene.painter()?;
-    let mut session = Headset::open(options)?.session(Eyes::still(painter))?;
+pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
+    let Settings { mut options, scene, mirror, bare_terminal, app_burn, capture, trace, process_start } =
+        settings;
+    let (sway, board) = (Sway { degrees: if scene.sways() { 5.0 } else { 0.0 } }, Board::default());
+    let steering = Arc::new(Steering::new(sway, board.clone(), options.limit.stop.clone()));
+    options.poses = steering.clone();
+    options.board = Some(board.clone());
+    let painter = scene.painter().map_err(SessionError::from)?;
+    let viewer = Viewer::default();
+    // Before the headset, with which this thread may have to keep to one CPU.
+    let mut window = None;
+    if mirror || options.from == From::Window {
+        window = Some(open_window(&viewer, &steering, options.from == From::Window)?);
+        options.viewer = Some(viewer.clone());
+    }
+    let anything_goes = options.from == From::Lease(Way::Auto);
+    let mut headset = Headset::open(options)?;
+    if window.is_none() && anything_goes && headset.source().is_none() {
+        match open_window(&viewer, &steering, true) {
+            Ok(opened) => (window, headset) = (Some(opened), headset.seen_in_window(viewer)),
+            Err(error) => tracing::info!("not from window: {error}"),
+        }
+    }
+    let reads_devices =
+        window.is_none() && headset.source().is_some_and(|source| source == Source::Seat || bare_terminal);
+    let input = reads_devices.then(|| Input::start(steering.clone()));
+    if let Some(Err(error)) = &input {
+        tracing::warn!("{error}");
+    }
+    let failed = |name| move |source| SessionError::Thread { name, source };
+    let recording =
+        Recording::start(headset.records(), headset.device().clone(), trace).map_err(failed("records"))?;
+    let _statistics = statistics::keep(board, recording.numbers()).map_err(failed("statistics"))?;
+    let mut session = headset.session(Eyes::still(painter))?;
     app::run(&mut session, app_burn)?;
     let mut ending = session.end()?;
     ending.give_back();
-    let report = Report::new(&ending.run, &setup(&ending, process_start));
-    let picture = if capture { ending.picture()? } else { None };
-    Ok(Outcome { report, picture, error: ending.take_error(), rest: ending })
+    let (summary, traced) = recording.finish(ending.run.history.events.clone());
+    let report = Report::new(&ending.run, &setup(&ending, process_start), &summary);
+    let picture = if capture { ending.picture().map_err(SessionError::from)? } else { None };
+    Ok(Outcome { report, picture, traced, error: ending.take_error(), rest: ending })
+}
+
+/// Opens a window that shows what `viewer` sees and steers with its keys; if it `is_all` there is, closing it ends the demo.
+fn open_window(viewer: &Viewer, steering: &Arc<Steering>, is_all: bool) -> Result<Window, WindowError> {
+    let steering = steering.clone();
+    Window::open("leasehold", viewer.clone(), move |event| {
+        let event = match event {
+            window::Event::Key { code, pressed } => Event::Key { code, pressed },
+            window::Event::Dragged { right, down } => Event::Moved { right, down },
+            window::Event::Closed if is_all => Event::Closed,
+            window::Event::Closed | window::Event::Away => Event::Away,
+        };
+        steering.take(event, Instant::now());
+    })
 }
 
 fn setup(ending: &Ending, process_start: Instant) -> Setup {
@@ -63,8 +151,8 @@ fn setup(ending: &Ending, process_start: Instant) -> Setup {
         scanout: means.scanout,
         scanout_refusals: means.scanout_refusals,
         priority: Priority {
-            thread: means.thread_priority,
-            queue: means.queue_priority,
+            thread: means.thread_priority.to_string(),
+            queue: means.queue_priority.to_string(),
             refusals: means.refusals,
         },
         serial: means.serial,

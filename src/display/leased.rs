@@ -35,8 +35,8 @@ pub struct LeasedDisplay {
     /// Whether the last flip was over when it was asked for.
     asked_late: bool,
     flips: u64,
-    /// Whether the kernel has refused something that, when asked, it had nothing against.
-    doubted: bool,
+    /// How often in a row the kernel has refused something that, when asked, it had nothing against.
+    doubts: u8,
     probe: Arc<Probe>,
     /// Keeps the lease, and hears of its end.
     watch: Watch,
@@ -53,6 +53,9 @@ enum Shown {
     /// Lit, but the planes may have been in other hands.
     Disturbed,
 }
+
+/// After so many it is believed.
+const DOUBTS: u8 = 3;
 
 /// A flip takes one vblank. Whoever has waited so long for it asks whether the lease still lives.
 const FLIP_PATIENCE: Span = Span::from_ms(50);
@@ -86,7 +89,7 @@ impl LeasedDisplay {
             description,
             shown: Shown::Nothing,
             flips: 0,
-            doubted: false,
+            doubts: 0,
             watch: Watch::start(probe.clone(), keeper).map_err(DisplayError::Unwatched)?,
             probe,
         })
@@ -146,11 +149,21 @@ impl LeasedDisplay {
             Liveness::Lost(loss) => self.ended(loss),
             Liveness::Suspended => self.suspended(),
             // Suspended when it was refused and no longer: the next try will tell.
-            Liveness::Live if error.errno() == Some(Errno::EACCES) && !self.doubted => {
-                self.doubted = true;
+            Liveness::Live if self.doubts < DOUBTS && self.was_in_other_hands(&error) => {
+                self.doubts += 1;
                 self.suspended()
             }
             Liveness::Live => error.into(),
+        }
+    }
+
+    /// Whether that is how the kernel refuses a display that another had, for a moment and unseen. An X server that
+    /// comes back to its terminal first is master and then turns off what it does not use.
+    fn was_in_other_hands(&self, error: &KmsError) -> bool {
+        match error.errno() {
+            Some(Errno::EACCES) => true,
+            Some(Errno::EINVAL) => self.found().is_ok_and(|found| found != Found::AsItWas),
+            _ => false,
         }
     }
 
@@ -213,7 +226,7 @@ impl Display for LeasedDisplay {
         };
         shown.map_err(|error| self.lost(error))?;
         self.shown = Shown::Flipping;
-        self.doubted = false;
+        self.doubts = 0;
         Ok(())
     }
 

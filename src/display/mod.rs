@@ -3,6 +3,7 @@
 pub mod leased;
 pub mod simulated;
 pub mod source;
+pub mod window;
 
 use crate::error::{Class, Classified};
 use crate::kms::{KmsError, Vblank};

@@ -14,13 +14,13 @@ pub struct SimulatedDisplay {
 }
 
 impl SimulatedDisplay {
-    /// A panel of this size whose vblanks begin at `start` and come `hz` times a second. The visible lines take
+    /// A panel of this width and height, under that name as a source, whose vblanks begin at `start` and come `hz` times a second. The visible lines take
     /// nine tenths of a period, as a Vive's nearly do.
-    pub fn new(width_px: u32, height_px: u32, hz: f64, start: Instant) -> Self {
+    pub fn new(source: &'static str, [width_px, height_px]: [u32; 2], hz: f64, start: Instant) -> Self {
         let period = Span::from_secs_f64(1.0 / hz);
         let description = Description {
-            source: "simulated",
-            connector: "simulated".to_string(),
+            source,
+            connector: source.to_string(),
             width_px,
             height_px,
             nominal_hz: hz,

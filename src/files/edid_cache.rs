@@ -19,9 +19,7 @@ pub struct EdidCache {
 impl EdidCache {
     /// The user's own: `$XDG_CACHE_HOME/leasehold/edid`, else `~/.cache/leasehold/edid`. None where neither is known.
     pub fn of_user() -> Option<Self> {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Some(Self::in_folder(caches.join("leasehold").join("edid")))
+        Some(Self::in_folder(super::cache_folder()?.join("edid")))
     }
 
     /// In this folder, which is made when there is something to remember.
@@ -87,11 +85,7 @@ impl EdidCache {
         if std::fs::read(path).is_ok_and(|there| there == edid) {
             return touch(path);
         }
-        std::fs::create_dir_all(&self.folder).map_err(|source| FileError::Io {
-            operation: "create",
-            path: self.folder.clone(),
-            source,
-        })?;
+        super::create_folder(&self.folder)?;
         super::write(path, |file| file.write_all(edid))
     }
 }

@@ -5,7 +5,7 @@
 
 mod high_order;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use high_order::Side;
 
@@ -44,6 +44,11 @@ pub struct Maps {
     pub offset: f64,
     /// Plain file names of the left and the right eye's map.
     pub files: [String; 2],
+}
+
+/// The block `display_mc` that names a pair of maps.
+pub fn map_block(scale: f64, offset: f64, [left, right]: [&str; 2]) -> Value {
+    json!({"type": ADDITIVE_MAPS as u32, "scale": scale, "offset": offset, "left": left, "right": right})
 }
 
 impl Config {

@@ -10,7 +10,7 @@
 //! | 0x0c | u32 length of it all |
 //! | 0x10 | u16 number of files, u16 offset of their entries, u32 offset of their names |
 //!
-//! An entry is u32 CRC-32 of the file, u32 offset from the start of the contents, u32 size, u16 offset of its name
+//! The names follow, each with a zero byte after it, then the contents. An entry is u32 CRC-32 of the file, u32 offset from the start of the contents, u32 size, u16 offset of its name
 //! from the names and u16 length of it. The layout was worked out from one headset's area in which every checksum
 //! fits; it is not documented by its maker.
 
@@ -115,19 +115,27 @@ pub struct FlashEntry {
     pub crc32: u32,
 }
 
+/// How many of an area's first bytes its directory takes, by its header; [`directory`] needs as many.
+///
+/// # Errors
+/// When the bytes do not start as an area does, or are fewer than a header.
+pub fn directory_bytes(bytes: &[u8]) -> Result<u64, FlashError> {
+    if !bytes.starts_with(&MAGIC) {
+        return Err(FlashError::Magic { found: bytes.iter().take(4).copied().collect() });
+    }
+    let header = slice(bytes, 0, HEADER, "the header")?;
+    Ok(u64::from(u32_at(header, 0x04)).max(HEADER as u64))
+}
+
 /// Reads the directory alone: the first bytes of an area suffice, 136 on a Vive. Reading the maps themselves out of
 /// a headset takes a minute, so their checksums here say whether a stored copy is still right.
 ///
 /// # Errors
 /// As [`parse`], but for the files' contents.
 pub fn directory(bytes: &[u8]) -> Result<Vec<FlashEntry>, FlashError> {
-    if !bytes.starts_with(&MAGIC) {
-        return Err(FlashError::Magic { found: bytes.iter().take(4).copied().collect() });
-    }
-    let header = slice(bytes, 0, HEADER, "the header")?;
-    let contents = u32_at(header, 0x04) as usize;
+    let directory = slice(bytes, 0, directory_bytes(bytes)? as usize, "the directory")?;
+    let header = &directory[..HEADER];
     let total = u64::from(u32_at(header, 0x0c));
-    let directory = slice(bytes, 0, contents.max(HEADER), "the directory")?;
     verify("the directory", &directory[0x0c..], u32_at(header, 0x08))?;
 
     let (count, entries) = (u16_at(header, 0x10), u16_at(header, 0x12));
@@ -175,6 +183,31 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<FlashFile>, FlashError> {
         .collect()
 }
 
+/// Packs an area with these files, as a headset packs them: made-up headsets are made of it.
+pub fn pack(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let names_at = HEADER + files.len() * ENTRY;
+    let (mut entries, mut names, mut contents) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, bytes) in files {
+        entries.extend(crc32fast::hash(bytes).to_le_bytes());
+        entries.extend((contents.len() as u32).to_le_bytes());
+        entries.extend((bytes.len() as u32).to_le_bytes());
+        entries.extend((names.len() as u16).to_le_bytes());
+        entries.extend((name.len() as u16).to_le_bytes());
+        names.extend(name.as_bytes());
+        names.push(0);
+        contents.extend(*bytes);
+    }
+    let start = names_at + names.len();
+    let mut checked = ((start + contents.len()) as u32).to_le_bytes().to_vec();
+    checked.extend((files.len() as u16).to_le_bytes());
+    checked.extend((HEADER as u16).to_le_bytes());
+    checked.extend((names_at as u32).to_le_bytes());
+    checked.extend(entries);
+    checked.extend(names);
+    let crc32 = crc32fast::hash(&checked).to_le_bytes();
+    [&MAGIC[..], &(start as u32).to_le_bytes(), &crc32, &checked, &contents].concat()
+}
+
 fn slice<'a>(bytes: &'a [u8], start: usize, length: usize, what: &str) -> Result<&'a [u8], FlashError> {
     let end = start.saturating_add(length);
     bytes.get(start..end).ok_or_else(|| FlashError::OutOfBounds {
@@ -209,31 +242,6 @@ mod tests {
 
     use super::*;
 
-    /// An area with these files, packed as the headset packs them.
-    fn area(files: &[(&str, &[u8])]) -> Vec<u8> {
-        let names_at = HEADER + files.len() * ENTRY;
-        let (mut entries, mut names, mut contents) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, bytes) in files {
-            entries.extend(crc32fast::hash(bytes).to_le_bytes());
-            entries.extend((contents.len() as u32).to_le_bytes());
-            entries.extend((bytes.len() as u32).to_le_bytes());
-            entries.extend((names.len() as u16).to_le_bytes());
-            entries.extend((name.len() as u16).to_le_bytes());
-            names.extend(name.as_bytes());
-            names.push(0);
-            contents.extend(*bytes);
-        }
-        let start = names_at + names.len();
-        let mut checked = ((start + contents.len()) as u32).to_le_bytes().to_vec();
-        checked.extend((files.len() as u16).to_le_bytes());
-        checked.extend((HEADER as u16).to_le_bytes());
-        checked.extend((names_at as u32).to_le_bytes());
-        checked.extend(entries);
-        checked.extend(names);
-        let crc32 = crc32fast::hash(&checked).to_le_bytes();
-        [&MAGIC[..], &(start as u32).to_le_bytes(), &crc32, &checked, &contents].concat()
-    }
-
     fn close(bytes: &mut [u8]) {
         let end = (u32_at(bytes, 4) as usize).clamp(HEADER, bytes.len());
         let crc32 = crc32fast::hash(&bytes[0x0c..end]);
@@ -242,7 +250,7 @@ mod tests {
 
     #[test]
     fn unpacks_every_file_and_ignores_what_follows() {
-        let mut bytes = area(&[("left.mc", b"first"), ("right.mc", b"second one")]);
+        let mut bytes = pack(&[("left.mc", b"first"), ("right.mc", b"second one")]);
         bytes.extend([0xff; 100]);
         let files = parse(&bytes).expect("valid");
         assert_eq!((files[0].name.as_str(), files[0].bytes.as_slice()), ("left.mc", &b"first"[..]));
@@ -252,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_directory_needs_only_the_first_bytes() {
-        let bytes = area(&[("a", b"12345")]);
+        let bytes = pack(&[("a", b"12345")]);
         let entries = directory(&bytes[..bytes.len() - 5]).expect("the directory is whole");
         assert_eq!((entries[0].name.as_str(), entries[0].size), ("a", 5));
         assert_eq!(entries[0].offset, bytes.len() as u64 - 5);
@@ -261,7 +269,7 @@ mod tests {
     #[test]
     fn damage_is_named() {
         assert!(matches!(parse(&[0xff; 64]), Err(FlashError::Magic { .. })));
-        let good = area(&[("a.mc", b"12345")]);
+        let good = pack(&[("a.mc", b"12345")]);
         let mut bytes = good.clone();
         *bytes.last_mut().expect("not empty") ^= 1;
         let error = parse(&bytes).expect_err("the file is damaged").to_string();
@@ -275,14 +283,14 @@ mod tests {
     #[test]
     fn names_with_directories_and_twins_are_refused() {
         for names in [["../a", "b"], ["a/b", "b"], ["..", "b"], ["", "b"], ["b", "b"]] {
-            let bytes = area(&[(names[0], b"1"), (names[1], b"2")]);
+            let bytes = pack(&[(names[0], b"1"), (names[1], b"2")]);
             assert!(matches!(parse(&bytes), Err(FlashError::Name { .. })), "{names:?}");
         }
     }
 
     #[test]
     fn files_on_top_of_each_other_are_refused() {
-        let mut bytes = area(&[("a", &[7; 600]), ("b", &[7; 600])]);
+        let mut bytes = pack(&[("a", &[7; 600]), ("b", &[7; 600])]);
         let second = HEADER + ENTRY;
         bytes[second + 4..second + 8].copy_from_slice(&0u32.to_le_bytes());
         close(&mut bytes);
@@ -304,7 +312,7 @@ mod tests {
         fn survives_any_damage_under_a_good_checksum(
             damage in prop::collection::vec((4usize..80, any::<u8>()), 1..8)
         ) {
-            let mut bytes = area(&[("left.mc", b"first"), ("right.mc", b"second one")]);
+            let mut bytes = pack(&[("left.mc", b"first"), ("right.mc", b"second one")]);
             for (at, value) in damage {
                 bytes[at] = value;
             }

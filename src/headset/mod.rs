@@ -1,10 +1,13 @@
 //! What is on the cable: identity, lens, panel, mura. Pure data and pure maths; opens no file and reads no clock.
 
 pub mod cache;
+pub mod calibration;
 pub mod config;
 mod displayid;
 pub mod edid;
 pub mod flash;
+mod gray;
+pub mod hid;
 pub mod lens;
 pub mod mura;
 pub mod quirks;
@@ -14,11 +17,16 @@ use std::io;
 
 use crate::error::{Class, Classified};
 use config::Config;
+use flash::{FlashEntry, FlashError};
 pub use lens::{Channel, HighOrder, Lens, LensKind, Tangents};
 pub use mura::{Mura, MuraMap};
 
 /// The largest width or height of an eye that is believed, in pixels.
 pub const MAX_EYE_SIZE: u32 = 16384;
+
+/// The file beside a config that has the first bytes of the headset's user data: the checksums of its maps, by name. Maps
+/// that stand beside it have to be those.
+pub const USER_DATA_HEAD: &str = "userdata-head.bin";
 
 /// Half the distance between the eyes where nothing says better, in metres: 63 mm is the adult mean.
 const HALF_EYE_DISTANCE: f64 = 0.0315;
@@ -78,6 +86,20 @@ pub enum HeadsetError {
         /// The eye's width and height.
         expected: (u32, u32),
     },
+    /// A mura map was measured on another headset.
+    #[error(
+        "reading mura map {file:?}: it is not this headset's: {why}; a map of another panel adds to what it should take \
+         away, fetch this headset's own, or take the map away to do without"
+    )]
+    MapOfAnother {
+        /// The map's file name.
+        file: String,
+        /// By what it is known.
+        why: String,
+    },
+    /// The headset's own list of maps cannot be read.
+    #[error("{USER_DATA_HEAD}, the headset's own list of its maps: {0}")]
+    MapList(#[source] FlashError),
 }
 
 impl Classified for HeadsetError {
@@ -211,13 +233,24 @@ fn read_mura(
 ) -> Result<Option<Mura>, HeadsetError> {
     let Some(maps) = &config.maps else { return Ok(None) };
     let Panel { eye_width, eye_height, black_clamp, .. } = config.panel;
-    let mut read = |file: &String| match read_map(file) {
-        Ok(bytes) => MuraMap::decode(file, &bytes, eye_width, eye_height).map(Some),
+    let mut read = |file: &str| match read_map(file) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(HeadsetError::MapRead { file: file.clone(), source }),
+        Err(source) => Err(HeadsetError::MapRead { file: file.to_owned(), source }),
+    };
+    let mut map = |file: &str| {
+        let Some(bytes) = read(file)? else { return Ok(None) };
+        let map = MuraMap::decode(file, &bytes, eye_width, eye_height)?;
+        check_serial(file, &bytes, &config.serial)?;
+        Ok(Some(map))
     };
     let [left, right] = &maps.files;
-    let (Some(left), Some(right)) = (read(left)?, read(right)?) else {
+    let (left_map, right_map) = (map(left)?, map(right)?);
+    if let Some(head) = read(USER_DATA_HEAD)? {
+        let listed = flash::directory(&head).map_err(HeadsetError::MapList)?;
+        [&left_map, &right_map].into_iter().flatten().try_for_each(|map| check_listed(map, &listed))?;
+    }
+    let (Some(left), Some(right)) = (left_map, right_map) else {
         config.notes.push(format!(
             "Mura is off: the headset's maps {left:?} and {right:?} are not both beside its config; \
              fetch them from the headset."
@@ -232,6 +265,30 @@ fn read_mura(
         left,
         right,
     }))
+}
+
+/// A map that names the headset it was made for has to name this one.
+fn check_serial(file: &str, bytes: &[u8], serial: &str) -> Result<(), HeadsetError> {
+    match mura::headset_serial(bytes) {
+        Some(other) if other != serial => Err(HeadsetError::MapOfAnother {
+            file: file.to_owned(),
+            why: format!("it was made for {other}, and the config is {serial}'s"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A map has to be the one that the headset lists by this name.
+fn check_listed(map: &MuraMap, listed: &[FlashEntry]) -> Result<(), HeadsetError> {
+    let MuraMap { file, crc32, .. } = map;
+    let why = match listed.iter().find(|entry| entry.name == *file) {
+        Some(entry) if entry.crc32 == *crc32 => return Ok(()),
+        Some(entry) => {
+            format!("its checksum is {crc32:#010x}, and the headset's own has {:#010x}", entry.crc32)
+        }
+        None => "the headset has none of that name".to_owned(),
+    };
+    Err(HeadsetError::MapOfAnother { file: file.clone(), why })
 }
 
 /// An eye that looks straight ahead from `x` metres right of the head's middle.

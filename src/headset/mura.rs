@@ -4,15 +4,16 @@
 //! to add to its code, in the panel's own gamma-encoded codes (US patent 10,553,142, claim 1). A map is a picture of
 //! the panel: it fits only pixel for pixel, and moved by one pixel it does harm.
 
-use png::{BitDepth, ColorType, DecodeOptions, Decoder, Limits};
+use png::{BitDepth, ColorType};
 
+use super::gray::{self, Shape};
 use super::{HeadsetError, lens::Channel};
 
 /// From this 8-bit code up the correction is applied in full.
 const FULL_CODE: f64 = 16.0;
 
-/// What the PNG decoder may allocate of its own; the texels come on top, and only once their number is known to fit.
-const DECODER_BYTES: usize = 16 << 20;
+/// The keyword of the PNG's text that names the headset.
+const SERIAL_KEYWORD: &str = "Headset";
 
 /// One eye's map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,33 +37,31 @@ impl MuraMap {
     /// When the bytes are damaged, no such PNG, or of another size.
     pub fn decode(file: &str, bytes: &[u8], width: u32, height: u32) -> Result<Self, HeadsetError> {
         let refuse = |cause: String| HeadsetError::MapFormat { file: file.to_owned(), cause };
-        let png_error = |error: png::DecodingError| refuse(error.to_string());
-
-        let mut options = DecodeOptions::default();
-        options.set_ignore_checksums(false);
-        options.set_ignore_text_chunk(true);
-        options.set_ignore_iccp_chunk(true);
-        let mut decoder = Decoder::new_with_options(std::io::Cursor::new(bytes), options);
-        decoder.set_limits(Limits { bytes: DECODER_BYTES });
-        let mut reader = decoder.read_info().map_err(png_error)?;
-
-        let info = reader.info();
-        if (info.color_type, info.bit_depth) != (ColorType::Grayscale, BitDepth::Eight) {
-            let found = format!("its pixels are {:?}, {:?} bits", info.color_type, info.bit_depth);
-            return Err(refuse(format!("{found}, not 8-bit gray")));
-        }
-        let found = (info.width, info.height);
-        if found != (width, height) {
-            return Err(HeadsetError::MapSize { file: file.to_owned(), found, expected: (width, height) });
-        }
-        let mut texels = vec![0; width as usize * height as usize];
-        let frame = reader.next_frame(&mut texels).map_err(png_error)?;
-        if (frame.width, frame.height) != found {
-            return Err(refuse(format!("its first frame covers only {}x{}", frame.width, frame.height)));
-        }
-        // Reads on to the end mark, so that a cut file is noticed.
-        reader.finish().map_err(png_error)?;
+        let accept = |Shape { size, bits }| match (bits, size == (width, height)) {
+            (8, true) => Ok(()),
+            (8, false) => {
+                Err(HeadsetError::MapSize { file: file.to_owned(), found: size, expected: (width, height) })
+            }
+            _ => Err(refuse(format!("its pixels have {bits} bits, not 8"))),
+        };
+        let (_, texels) = gray::decode(bytes, accept, refuse)?;
         Ok(Self { file: file.to_owned(), width, height, texels, crc32: crc32fast::hash(bytes) })
+    }
+
+    /// The map as a file, with the serial number of the headset it is for, where that is known.
+    pub fn encode(&self, serial: Option<&str>) -> Vec<u8> {
+        const MEMORY: &str = "memory takes all, and a map is no larger than a PNG can be";
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, self.width, self.height);
+        encoder.set_color(ColorType::Grayscale);
+        encoder.set_depth(BitDepth::Eight);
+        if let Some(serial) = serial {
+            encoder.add_text_chunk(SERIAL_KEYWORD.to_owned(), serial.to_owned()).expect(MEMORY);
+        }
+        let mut writer = encoder.write_header().expect(MEMORY);
+        writer.write_image_data(&self.texels).expect(MEMORY);
+        writer.finish().expect(MEMORY);
+        bytes
     }
 
     /// How strong the correction is: the standard deviation over the panel, in 8-bit codes, at this `scale`.
@@ -73,6 +72,12 @@ impl MuraMap {
         let mean = sum as f64 / count;
         (squares as f64 / count - mean * mean).max(0.0).sqrt() * scale
     }
+}
+
+/// The serial number of the headset that a map was made for, where its file tells: maps that are calibrated or made up
+/// here do, those of a headset's maker are known by their checksum alone. `bytes` are a PNG.
+pub fn headset_serial(bytes: &[u8]) -> Option<String> {
+    gray::text(bytes, SERIAL_KEYWORD)
 }
 
 /// Both eyes' maps and how to apply them.
@@ -162,6 +167,16 @@ mod tests {
         let map = MuraMap::decode("made-up.mc", &bytes, 2, 2).expect("valid");
         assert_eq!((map.width, map.height, map.texels), (2, 2, vec![1, 2, 3, 4]));
         assert_eq!(map.crc32, crc32fast::hash(&bytes));
+    }
+
+    #[test]
+    fn a_map_that_is_made_here_names_its_headset() {
+        let map = MuraMap::decode("m", &gray(2, 1, &[117, 137]), 2, 1).expect("valid");
+        let bytes = map.encode(Some("LHR-00000001"));
+        assert_eq!(MuraMap::decode("m", &bytes, 2, 1).expect("valid").texels, map.texels);
+        assert_eq!(headset_serial(&bytes).as_deref(), Some("LHR-00000001"));
+        assert_eq!(headset_serial(&gray(2, 1, &[117, 137])), None);
+        assert_eq!(headset_serial(b"no PNG"), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The raw calls that `drm-ffi` lacks or gets wrong, one thin function each. With `vulkan` and `thread` the only
-//! place for `unsafe`.
+//! The raw calls that `drm-ffi` lacks or gets wrong, one thin function each. With `hid::ioctl`, `vulkan` and
+//! `thread` the only place for `unsafe`.
 //!
 //! The kernel's two-call enumerations (count, then fill) are looped until the count holds still: a hotplug or a new
 //! lessee between the calls may grow it (`drm_mode_getresources(3)` asks for the loop).
@@ -37,8 +37,6 @@ mod raw {
     nix::ioctl_readwrite!(get_lease, b'd', 0xC8, drm_mode_get_lease);
     nix::ioctl_readwrite!(get_sequence, b'd', 0x3B, drm_crtc_get_sequence);
     nix::ioctl_readwrite!(queue_sequence, b'd', 0x3C, drm_crtc_queue_sequence);
-    // The one call to another driver: hidraw's HIDIOCGFEATURE, whose size is the buffer's.
-    nix::ioctl_readwrite_buf!(get_feature_report, b'H', 0x07, u8);
 }
 
 /// Issues one ioctl, again when a signal or the kernel's own locking interrupts it, as libdrm does.
@@ -56,15 +54,6 @@ fn call<T>(
             other => return other.map(drop),
         }
     }
-}
-
-/// Asks a HID device, by its hidraw node, for the feature report whose number stands in the first byte of `report`. How
-/// many bytes there are now in it, that number included.
-pub(crate) fn get_feature_report(hidraw: BorrowedFd<'_>, report: &mut [u8]) -> nix::Result<usize> {
-    // SAFETY: the ioctl's size is the slice's length, and the kernel writes no more than that into it
-    // (`hidraw_get_report` of drivers/hid/hidraw.c).
-    let length = unsafe { raw::get_feature_report(hidraw.as_raw_fd(), report) }?;
-    Ok(usize::try_from(length).unwrap_or(0).min(report.len()))
 }
 
 /// A buffer for the kernel to fill with `count` items.

@@ -20,7 +20,7 @@ pub use connector::Connector;
 pub use error::KmsError;
 pub use ids::{ConnectorId, CrtcId, FramebufferId, LesseeId, PlaneId};
 pub use ioctl::Mapping;
-pub(crate) use ioctl::{get_feature_report, take_inherited};
+pub(crate) use ioctl::take_inherited;
 pub use mode::{Mode, ModeRequest};
 pub use pipeline::Pipeline;
 pub use vblank::Vblank;

@@ -53,8 +53,8 @@ pub struct Service {
     holders: BTreeMap<RequestId, Peer>,
     /// A lease's fd between its making and its handing over.
     fresh: Option<(RequestId, OwnedFd)>,
-    /// Leases that were handed over a moment ago, with chores still to be done.
-    just_granted: Vec<RequestId>,
+    /// Leases that were handed over a moment ago, with chores still to be done: to close our fd is one of them.
+    just_granted: Vec<(RequestId, OwnedFd)>,
     /// How to darken the panels that are or were leased.
     darkenings: BTreeMap<ConnectorId, Darkening>,
     watchdog: Option<Watchdog>,
@@ -133,14 +133,16 @@ impl Service {
         [self.uevents.as_fd(), self.deaths.as_fd()]
     }
 
-    /// When [`dispatch`](Self::dispatch) is called for even if nothing is to be read: a time to come, or one that is
-    /// past where something waits to be done.
-    pub fn deadline(&self) -> Option<Instant> {
-        let looks = [self.watchdog.as_ref().and_then(Watchdog::next_look), self.deaths.next_look()];
-        match self.just_granted[..] {
-            [] => looks.into_iter().flatten().min(),
-            _ => Some(Instant::default()),
+    /// How long the caller may wait for something to read; then [`dispatch`](Self::dispatch) is called for all the same.
+    /// `None` is for ever.
+    pub fn patience(&self) -> Option<Span> {
+        if !self.just_granted.is_empty() {
+            // A client waits to run that has its lease, so not even the clock is read.
+            return Some(Span::ZERO);
         }
+        let looks = [self.watchdog.as_ref().and_then(Watchdog::next_look), self.deaths.next_look()];
+        let next = looks.into_iter().flatten().min()?;
+        Some((next - Instant::now()).max(Span::ZERO))
     }
 
     /// Does all there is to do now, without waiting for more. The display's clients must have been dispatched before;

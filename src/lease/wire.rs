@@ -6,7 +6,7 @@
 //! been destroyed.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::{Gid, Uid};
@@ -206,11 +206,11 @@ impl Wire {
         }
     }
 
-    /// Hands a lease over. No copy of the fd stays here, once [flushed](Self::flush); one that its client does not read
-    /// lives as long as the client's connection.
-    pub fn grant(&mut self, request: RequestId, lease: OwnedFd) {
+    /// Hands a copy of a lease's fd over. It is gone from here once [flushed](Self::flush) and read by its client; one
+    /// that is never read lives as long as the client's connection.
+    pub fn grant(&mut self, request: RequestId, lease: BorrowedFd<'_>) {
         if let Some(object) = self.leases.get(&request) {
-            object.lease_fd(lease.as_fd());
+            object.lease_fd(lease);
         }
     }
 

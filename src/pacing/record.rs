@@ -1,6 +1,7 @@
 //! What happened to each frame, in records of fixed size.
 
 use super::miss::Cause;
+use super::ring::{Record, RecordWriter};
 use super::schedule::Plan;
 use crate::kms::Vblank;
 use crate::time::{Instant, Span};
@@ -34,6 +35,12 @@ pub struct Frame {
     pub photon: Instant,
     /// Whether it shows the app's earlier frame once more.
     pub rewarped: bool,
+    /// When the app began the frame that it shows.
+    pub app_began: Instant,
+    /// When the app handed that over.
+    pub app_submit: Instant,
+    /// The GPU's counter when it began and had ended the pass; zeros where it has none.
+    pub gpu_ticks: [u64; 2],
 }
 
 impl Frame {
@@ -58,13 +65,14 @@ impl Frame {
     }
 }
 
-/// Counts frames and keeps the newest records. Allocates when made, never after.
+/// Counts frames, keeps the newest records, and hands each on. Allocates when made, never after.
 #[derive(Debug)]
 pub struct Recorder {
     frames: Vec<Frame>,
     capacity: usize,
     totals: Totals,
     last_flip: Option<Vblank>,
+    readers: Option<RecordWriter>,
 }
 
 /// Counts over a whole run.
@@ -88,7 +96,12 @@ impl Recorder {
         let mut frames = Vec::new();
         // Filled rather than reserved, so that no page is touched for the first time in the loop.
         frames.resize(capacity, Frame::default());
-        Self { frames, capacity, totals: Totals::default(), last_flip: None }
+        Self { frames, capacity, totals: Totals::default(), last_flip: None, readers: None }
+    }
+
+    /// Hands a record of every frame from now on to the reader at the other end.
+    pub fn hand_on(&mut self, writer: RecordWriter) {
+        self.readers = Some(writer);
     }
 
     /// Takes in a frame that came on.
@@ -96,14 +109,18 @@ impl Recorder {
         if let Some(last) = self.last_flip.replace(frame.flip) {
             let vblanks = frame.flip.sequence.saturating_sub(last.sequence);
             let missed = vblanks.saturating_sub(1);
-            let index = self.totals.presented as usize % self.capacity;
-            self.frames[index] = *frame;
+            if self.capacity > 0 {
+                self.frames[self.totals.presented as usize % self.capacity] = *frame;
+            }
             self.totals.presented += 1;
             self.totals.vblanks += vblanks;
             self.totals.missed += missed;
-            if missed > 0 {
-                let cause = Cause::of(frame);
+            let cause = (missed > 0).then(|| Cause::of(frame));
+            if let Some(cause) = cause {
                 self.totals.causes[cause as usize] += missed;
+            }
+            if let Some(readers) = &mut self.readers {
+                readers.push(Record { frame: *frame, missed, cause });
             }
         }
         self.totals.rewarped += u64::from(frame.rewarped);

@@ -1,11 +1,11 @@
 //! A spread of measured values, by quantiles.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::Span;
 
 /// Count, extremes and quantiles. All zero when nothing was measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// How many values.
     pub count: usize,

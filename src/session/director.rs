@@ -12,6 +12,7 @@ use super::view::View;
 use super::{FORMAT, SessionError};
 use crate::compositor::frames::FrameReader;
 use crate::compositor::{Ended, History, Limit, VblankLoop};
+use crate::pacing::ring::RecordWriter;
 use crate::thread::priority::{Granted, Urgency, make_realtime};
 use crate::time::Instant;
 use crate::vulkan::Device;
@@ -28,6 +29,7 @@ pub struct Director {
     pub slots: Slots,
     pub views: SharedViews,
     pub lost: Option<Lost>,
+    pub records: Option<RecordWriter>,
 }
 
 impl Director {
@@ -39,6 +41,9 @@ impl Director {
     ) -> Result<Ending, SessionError> {
         let lost = self.lost.take();
         let mut history = History::default();
+        if let Some(records) = self.records.take() {
+            history.recorder.hand_on(records);
+        }
         loop {
             let (ended, means) = self.show(stage, frames, history)?;
             let Ended { mut run, display, frames: reader } = ended;
@@ -82,7 +87,15 @@ impl Director {
             gpu: self.device.name().to_string(),
         };
         let vblank_loop = self.fitting.play(&self.options, &self.slots.images, stage, frames, history)?;
-        let (ended, granted) = run_loop(vblank_loop, self.options.limit.clone())?;
+        let outcome = run_loop(vblank_loop, self.options.limit.clone());
+        // They hold on to the pictures, which are to go with the display.
+        if let Some(viewer) = &self.options.viewer {
+            viewer.look_at(None);
+        }
+        if let Some(board) = &self.options.board {
+            board.take_down();
+        }
+        let (ended, granted) = outcome?;
         means.thread_priority = granted.scheduling;
         means.refusals = granted.refusals;
         Ok((ended, means))

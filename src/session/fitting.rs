@@ -7,6 +7,8 @@ use super::venue::{Stage, Venue};
 use super::view::View;
 use super::{FORMAT, SessionError};
 use crate::compositor::frames::{FrameReader, SLOTS};
+use crate::compositor::layer::MAX_LAYERS;
+use crate::compositor::mirror::Mirror;
 use crate::compositor::{self, calm};
 use crate::compositor::{Compositor, EyeImages, History, LoopPicture, VblankLoop};
 use crate::headset::Headset;
@@ -27,7 +29,8 @@ impl Fitting {
     pub fn new(options: &Options, device: &Arc<Device>, venue: &Venue) -> Result<Self, SessionError> {
         let size_px @ [width_px, height_px] = venue.size_px(options, device);
         let headset = Arc::new(venue.headset(options, size_px)?);
-        let everything = compositor::Options { layers: options.layers, ..Default::default() };
+        let layers = (options.layers + usize::from(options.board.is_some())).min(MAX_LAYERS);
+        let everything = compositor::Options { layers, ..Default::default() };
         let compositor = Compositor::new(device, &headset, width_px, height_px, FORMAT, everything)?;
         for note in headset.notes.iter().chain(&compositor.mura_note()) {
             tracing::info!("{note}");
@@ -59,12 +62,22 @@ impl Fitting {
         frames: FrameReader,
         history: History,
     ) -> Result<VblankLoop, VulkanError> {
+        let targets = || stage.targets.iter().map(|(target, _)| target.clone()).collect();
+        let device = self.compositor.device();
+        let mirror =
+            options.viewer.as_ref().map(|_| Mirror::new(device, targets()).map(Arc::new)).transpose()?;
+        let overlay = options.board.as_ref().map(|board| board.put_up(device)).transpose()?;
+        if let Some(viewer) = &options.viewer {
+            viewer.look_at(mirror.clone());
+        }
         let pictures = stage
             .targets
             .into_iter()
             .map(|(target, scanout)| LoopPicture::new(&self.compositor, slots, &self.calm, target, scanout))
             .collect::<Result<_, _>>()?;
         let illumination = self.headset.panel.illumination;
-        Ok(VblankLoop::new(stage.display, pictures, frames, options.poses.clone(), illumination, history))
+        let poses = options.poses.clone();
+        Ok(VblankLoop::new(stage.display, pictures, frames, poses, illumination, history)
+            .with(mirror, overlay))
     }
 }

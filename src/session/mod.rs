@@ -37,7 +37,10 @@ pub use crate::time::{Instant, Span};
 pub use crate::vulkan::image::{DmaBuf, Plane};
 
 use crate::compositor::frames;
+use crate::compositor::mirror::Viewer;
 use crate::kms::buffer::PixelFormat;
+use crate::lease::request::Source;
+use crate::pacing::ring::{RecordReader, RecordWriter, ring};
 use crate::thread::cpu::Cpus;
 use crate::thread::priority::Urgency;
 use crate::vulkan::{Device, Instance, VulkanError};
@@ -61,6 +64,7 @@ pub struct Headset {
     fitting: Fitting,
     lost: Option<Lost>,
     layers: Vec<Arc<LayerImage>>,
+    records: Option<RecordWriter>,
 }
 
 impl Headset {
@@ -76,7 +80,22 @@ impl Headset {
         let device = open_device(&venue, options.validation)?;
         let lost = Lost::prepare(&options, &venue).filter(|_| options.reacquire);
         let fitting = Fitting::new(&options, &device, &venue)?;
-        Ok(Self { options, venue, device, fitting, lost, layers: Vec::new() })
+        Ok(Self { options, venue, device, fitting, lost, layers: Vec::new(), records: None })
+    }
+
+    /// Who gave the lease; `None` where the panel is not there.
+    pub fn source(&self) -> Option<Source> {
+        match &self.venue {
+            Venue::Leased(lease, _) => Some(lease.source),
+            Venue::Simulated => None,
+        }
+    }
+
+    /// Has a panel that is not there be seen in a window, by `viewer`.
+    pub fn seen_in_window(mut self, viewer: Viewer) -> Self {
+        self.options.from = options::From::Window;
+        self.options.viewer = Some(viewer);
+        self
     }
 
     /// How the left and the right eye see.
@@ -94,19 +113,39 @@ impl Headset {
         Ok(image)
     }
 
+    /// A record of every frame of the session, while it goes on: for whoever wants to know how long each of its moments took.
+    /// Read it now and then; the loop does not wait for its reader, and what finds no room is lost.
+    pub fn records(&mut self) -> RecordReader {
+        let (writer, reader) = ring(ROOM_FOR_RECORDS);
+        self.records = Some(writer);
+        reader
+    }
+
+    /// The device that draws.
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+
     /// Begins to show what the application draws, which is lit with its first frame.
     ///
     /// # Errors
     /// When the display or the device refuses what is needed for it.
     pub fn session(self, eyes: Eyes) -> Result<Session, SessionError> {
-        let Self { options, venue, device, fitting, lost, layers } = self;
+        let Self { options, venue, device, fitting, lost, layers, records } = self;
         let views = fitting.views();
         let (slots, canvases) = Slots::new(eyes, &device, &views)?;
         let stage = venue.furnish(&options, &device)?;
         let (writer, reader) = frames::exchange();
         let views = Arc::new(Mutex::new(Arc::new(views)));
-        let director =
-            Director { options: options.clone(), device, fitting, slots, views: views.clone(), lost };
+        let director = Director {
+            options: options.clone(),
+            device,
+            fitting,
+            slots,
+            views: views.clone(),
+            lost,
+            records,
+        };
         let director = std::thread::Builder::new()
             .name("headset".to_string())
             .spawn(move || director.show_and_take_again(stage, reader))
@@ -116,6 +155,9 @@ impl Headset {
         Ok(Session { options, writer, views, canvases, unfinished, director, _layers: layers })
     }
 }
+
+/// 45 seconds at 90 Hz: longer than any machine is too busy for a thread without priority.
+const ROOM_FOR_RECORDS: usize = 4096;
 
 /// Opens the device that draws for `venue`.
 ///

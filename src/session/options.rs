@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::compositor::mirror::Viewer;
+use crate::compositor::overlay::Board;
 use crate::compositor::scanout::Method;
 use crate::compositor::{Ahead, Limit, PoseSource};
 use crate::kms::ModeRequest;
@@ -28,6 +30,10 @@ pub struct Options {
     pub layers: usize,
     /// Where the head looks.
     pub poses: Arc<dyn PoseSource>,
+    /// Who sees what the headset shows too.
+    pub viewer: Option<Viewer>,
+    /// What the wearer can switch on over it.
+    pub board: Option<Board>,
     /// What ends the session, other than the application itself.
     pub limit: Limit,
     /// Whether a headset whose lease is lost is waited for and taken again.
@@ -49,6 +55,8 @@ impl Default for Options {
             scanout: None,
             layers: 0,
             poses: Arc::new(Ahead),
+            viewer: None,
+            board: None,
             limit: Limit { frames: None, time: None, stop: Arc::new(AtomicBool::new(false)) },
             reacquire: false,
             validation: false,
@@ -61,27 +69,22 @@ impl Default for Options {
 pub enum From {
     /// A lease that is to be had this way; where none is, the way is [`Way::Auto`] and that will do, a simulated panel.
     Lease(Way),
+    /// A panel that is not there, and that the application shows in a window: see [`Options::viewer`].
+    Window,
     /// A panel that is not there.
     Simulated,
 }
-
-/// A way that is promised and not built yet.
-pub(super) const TO_COME: &str = "window";
 
 impl std::str::FromStr for From {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "window" => Ok(Self::Window),
             "simulated" => Ok(Self::Simulated),
             _ => text.parse().map(Self::Lease).map_err(|_| {
-                format!("'{text}' is no source: write auto, wayland, x11, seat, inherited, fd:N or simulated")
+                format!("'{text}' is no source: write auto, wayland, x11, seat, inherited, fd:N, window or simulated")
             }),
         }
     }
-}
-
-/// Whether `text` names a way that is not built yet.
-pub fn is_to_come(text: &str) -> bool {
-    text == TO_COME
 }

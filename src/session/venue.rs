@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::options::{From, Options, TO_COME};
+use super::options::{From, Options};
 use super::{FORMAT, SessionError};
 use crate::compositor::scanout::{Picture, Pictures};
 use crate::display::leased::LeasedDisplay;
@@ -53,7 +53,6 @@ impl Venue {
                         _ => tracing::info!("not from {passed_over}: {why}"),
                     }
                 }
-                tracing::info!("not from {TO_COME}: not in this version");
                 for headset in edid_cache::look_around() {
                     tracing::warn!("{headset}");
                 }
@@ -169,8 +168,9 @@ fn simulated(
         .map(|_| Ok((Arc::new(Image::target(device, format, width_px, height_px)?), None)))
         .collect::<Result<_, VulkanError>>()?;
     tracing::info!("simulated panel at {width_px}x{height_px}@{hz:.3}, drawn by {}", device.name());
+    let source = if options.from == From::Window { "window" } else { "simulated" };
     Ok(Stage {
-        display: Box::new(SimulatedDisplay::new(width_px, height_px, hz, Instant::now())),
+        display: Box::new(SimulatedDisplay::new(source, [width_px, height_px], hz, Instant::now())),
         targets,
         scanout: "none",
         scanout_refusals: Vec::new(),

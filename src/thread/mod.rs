@@ -2,7 +2,9 @@
 
 pub mod allocations;
 pub mod cpu;
+pub mod latest;
 pub mod priority;
+pub mod worker;
 
 use std::cell::Cell;
 

@@ -8,6 +8,7 @@ use super::buffer::Buffer;
 use super::device::Device;
 use super::error::{Context, VulkanError};
 use super::image::{Image, WHOLE};
+use super::timestamps::Timestamps;
 use crate::time::Span;
 
 /// One command buffer with its pool and fence.
@@ -16,6 +17,7 @@ pub struct Commands {
     pool: vk::CommandPool,
     pub(super) raw: vk::CommandBuffer,
     fence: vk::Fence,
+    timestamps: Option<Timestamps>,
 }
 
 impl Commands {
@@ -26,6 +28,7 @@ impl Commands {
             pool: vk::CommandPool::null(),
             raw: vk::CommandBuffer::null(),
             fence: vk::Fence::null(),
+            timestamps: None,
         };
         let pool = vk::CommandPoolCreateInfo::default()
             .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
@@ -66,21 +69,62 @@ impl Commands {
         }
     }
 
+    /// Records the same between two stamps of the device's counter, where it has one.
+    pub fn record_timed(&mut self, record: impl FnOnce(&mut Recording<'_>)) -> Result<(), VulkanError> {
+        let timestamps = match self.timestamps.take() {
+            None => Timestamps::new(&self.device)?,
+            made => made,
+        };
+        let recorded = self.record(|recording| {
+            timestamps.iter().for_each(|stamps| stamps.begin(recording.raw));
+            record(recording);
+            timestamps.iter().for_each(|stamps| stamps.end(recording.raw));
+        });
+        self.timestamps = timestamps;
+        recorded
+    }
+
+    /// The device's counter when it began and had ended the last run of what was recorded timed; `None` without a counter.
+    pub fn ticks(&self) -> Option<[u64; 2]> {
+        self.timestamps.as_ref()?.ticks()
+    }
+
     /// Submits the recording and waits for it, at most `timeout`.
     pub fn run(&mut self, timeout: Span) -> Result<(), VulkanError> {
-        let buffers = [self.raw];
-        let submit = [vk::SubmitInfo::default().command_buffers(&buffers)];
-        // SAFETY: host synchronisation: the lock keeps other threads off the queue; the fence is unsignalled because
-        // every run waits for and resets it.
+        self.submit()?;
+        // SAFETY: as in `submit`.
         unsafe {
-            let queue = self.device.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            self.device.raw.queue_submit(*queue, &submit, self.fence).during("submit work")?;
-            drop(queue);
             self.device
                 .raw
                 .wait_for_fences(&[self.fence], true, timeout.as_ns().max(0) as u64)
                 .during("wait for the device")?;
             self.device.raw.reset_fences(&[self.fence]).during("reset a fence")
+        }
+    }
+
+    /// Submits the recording and does not wait for it. Before it is recorded or submitted again,
+    /// [`is_done`](Self::is_done) has to have said yes.
+    pub(crate) fn submit(&mut self) -> Result<(), VulkanError> {
+        let buffers = [self.raw];
+        let submit = [vk::SubmitInfo::default().command_buffers(&buffers)];
+        // SAFETY: host synchronisation: the lock keeps other threads off the queue; the fence is unsignalled because
+        // whoever waits for it resets it.
+        unsafe {
+            let queue = self.device.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            self.device.raw.queue_submit(*queue, &submit, self.fence).during("submit work")
+        }
+    }
+
+    /// Whether the device is done with what was submitted, without waiting; to be asked until it says yes.
+    pub(crate) fn is_done(&mut self) -> Result<bool, VulkanError> {
+        // SAFETY: the fence is this object's, and reset only when it is signalled.
+        unsafe {
+            let done =
+                self.device.raw.get_fence_status(self.fence).during("ask the device for its progress")?;
+            if done {
+                self.device.raw.reset_fences(&[self.fence]).during("reset a fence")?;
+            }
+            Ok(done)
         }
     }
 }
@@ -190,6 +234,32 @@ impl Recording<'_> {
         unsafe { self.device.cmd_copy_buffer_to_image(self.raw, pixels.raw, image.raw, layout, &region) };
     }
 
+    /// Draws an image in `GENERAL` on another of any size, whose pixels are lost before and which is `GENERAL` afterwards.
+    pub fn resize(&mut self, image: &Image, into: &Image) {
+        let (read, written) = (vk::ImageLayout::TRANSFER_SRC_OPTIMAL, vk::ImageLayout::TRANSFER_DST_OPTIMAL);
+        self.transition(image, vk::ImageLayout::GENERAL, read);
+        self.transition(into, vk::ImageLayout::UNDEFINED, written);
+        let region = [vk::ImageBlit::default()
+            .src_subresource(COLOUR)
+            .src_offsets(corners(image))
+            .dst_subresource(COLOUR)
+            .dst_offsets(corners(into))];
+        // SAFETY: as in `upload`; both images are of the format of what is drawn on, which every driver scales.
+        unsafe {
+            self.device.cmd_blit_image(
+                self.raw,
+                image.raw,
+                read,
+                into.raw,
+                written,
+                &region,
+                vk::Filter::LINEAR,
+            );
+        }
+        self.transition(image, read, vk::ImageLayout::GENERAL);
+        self.transition(into, written, vk::ImageLayout::GENERAL);
+    }
+
     /// Copies an image in `GENERAL` into a buffer of tightly packed pixels and makes it visible to the CPU.
     pub fn download(&mut self, image: &Image, pixels: &Buffer) {
         let region = [whole_copy(image)];
@@ -210,10 +280,23 @@ impl Recording<'_> {
     }
 }
 
+/// All of a colour image, for copies.
+const COLOUR: vk::ImageSubresourceLayers = vk::ImageSubresourceLayers {
+    aspect_mask: vk::ImageAspectFlags::COLOR,
+    mip_level: 0,
+    base_array_layer: 0,
+    layer_count: 1,
+};
+
+fn corners(image: &Image) -> [vk::Offset3D; 2] {
+    let far = vk::Offset3D { x: image.width_px() as i32, y: image.height_px() as i32, z: 1 };
+    [vk::Offset3D::default(), far]
+}
+
 fn whole_copy(image: &Image) -> vk::BufferImageCopy {
-    vk::BufferImageCopy::default()
-        .image_subresource(
-            vk::ImageSubresourceLayers::default().aspect_mask(vk::ImageAspectFlags::COLOR).layer_count(1),
-        )
-        .image_extent(vk::Extent3D { width: image.width_px(), height: image.height_px(), depth: 1 })
+    vk::BufferImageCopy::default().image_subresource(COLOUR).image_extent(vk::Extent3D {
+        width: image.width_px(),
+        height: image.height_px(),
+        depth: 1,
+    })
 }

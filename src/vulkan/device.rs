@@ -7,7 +7,9 @@ use ash::{ext, khr, vk};
 
 use super::error::{Context, VulkanError};
 use super::instance::Instance;
+use super::timestamps::{Calibration, Counter};
 use crate::thread::priority::{Urgency, lend};
+use crate::time::{Instant, Span};
 
 /// What the device can do beyond what is required.
 #[derive(Clone, Debug)]
@@ -41,7 +43,9 @@ pub struct Device {
     is_cpu: bool,
     capabilities: Capabilities,
     queue_priority: &'static str,
-    timestamp_period_ns: f32,
+    pub(super) counter: Counter,
+    /// Where the driver can tell its counter and the kernel's clock at one moment.
+    calibrated: Option<ext::calibrated_timestamps::Device>,
     // Last, so that the device goes before its instance: VUID-vkDestroyInstance-instance-00629.
     instance: Arc<Instance>,
     physical: vk::PhysicalDevice,
@@ -52,6 +56,8 @@ struct Candidate {
     properties: vk::PhysicalDeviceProperties,
     extensions: Vec<vk::ExtensionProperties>,
     queue_family: u32,
+    /// How many bits of its queue's time stamps count.
+    timestamp_bits: u32,
 }
 
 impl Candidate {
@@ -105,6 +111,10 @@ impl Device {
         if prioritised {
             extensions.push(khr::global_priority::NAME);
         }
+        let calibrated = calibrates(instance, &candidate);
+        if calibrated {
+            extensions.push(ext::calibrated_timestamps::NAME);
+        }
         let is_cpu = candidate.properties.device_type == vk::PhysicalDeviceType::CPU;
         let create = || create(instance, &candidate, &extensions, prioritised);
         let (raw, queue_priority) = match waiter.filter(|_| is_cpu) {
@@ -127,7 +137,11 @@ impl Device {
             is_cpu,
             capabilities,
             queue_priority,
-            timestamp_period_ns: candidate.properties.limits.timestamp_period,
+            counter: Counter {
+                mask: u64::MAX.checked_shr(u64::BITS - candidate.timestamp_bits).unwrap_or(0),
+                period_ns: candidate.properties.limits.timestamp_period.into(),
+            },
+            calibrated: calibrated.then(|| ext::calibrated_timestamps::Device::new(&instance.raw, &raw)),
             physical: candidate.physical,
             raw,
             instance: instance.clone(),
@@ -154,9 +168,25 @@ impl Device {
         self.queue_priority
     }
 
-    /// Nanoseconds of one GPU timestamp tick.
-    pub fn timestamp_period_ns(&self) -> f32 {
-        self.timestamp_period_ns
+    /// Its counter, with which it stamps its work.
+    pub fn counter(&self) -> Counter {
+        self.counter
+    }
+
+    /// What its counter says on the kernel's clock now; `None` where the driver cannot tell. Not for the vblank loop: a
+    /// driver may have to ask the kernel.
+    pub fn calibrate(&self) -> Option<Calibration> {
+        let of = |domain| vk::CalibratedTimestampInfoEXT::default().time_domain(domain);
+        let domains = [of(vk::TimeDomainEXT::DEVICE), of(vk::TimeDomainEXT::CLOCK_MONOTONIC)];
+        // SAFETY: the device has the extension, and both domains were found to be among its own.
+        let (stamps, deviation) =
+            unsafe { self.calibrated.as_ref()?.get_calibrated_timestamps(&domains) }.ok()?;
+        Some(Calibration {
+            counter: self.counter,
+            ticks: stamps[0],
+            at: Instant::from_ns(stamps[1] as i64),
+            deviation: Span::from_ns(deviation as i64),
+        })
     }
 
     /// What the device can do with images of this format laid out row by row.
@@ -269,7 +299,9 @@ fn choose(instance: &Instance) -> Result<Candidate, VulkanError> {
         // SAFETY: as above.
         let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) }
             .during("list a device's extensions")?;
-        candidates.push(Candidate { physical, properties, extensions, queue_family: queue_family as u32 });
+        let timestamp_bits = families[queue_family].timestamp_valid_bits;
+        let queue_family = queue_family as u32;
+        candidates.push(Candidate { physical, properties, extensions, queue_family, timestamp_bits });
     }
     candidates.into_iter().max_by_key(Candidate::rank).ok_or(match too_old {
         Some(device) => {
@@ -285,6 +317,20 @@ fn host_alignment(instance: &Instance, physical: vk::PhysicalDevice) -> u64 {
     // SAFETY: the physical device comes from this instance and has the extension of the chained structure.
     unsafe { instance.raw.get_physical_device_properties2(physical, &mut properties) };
     host.min_imported_host_pointer_alignment
+}
+
+/// Whether the device can tell what its counter says on the kernel's clock.
+fn calibrates(instance: &Instance, candidate: &Candidate) -> bool {
+    if candidate.timestamp_bits == 0 || !candidate.has(ext::calibrated_timestamps::NAME) {
+        return false;
+    }
+    let functions = ext::calibrated_timestamps::Instance::new(&instance.entry, &instance.raw);
+    // SAFETY: the physical device comes from this instance and has the extension.
+    let domains = unsafe { functions.get_physical_device_calibrateable_time_domains(candidate.physical) };
+    let domains = domains.unwrap_or_default();
+    [vk::TimeDomainEXT::DEVICE, vk::TimeDomainEXT::CLOCK_MONOTONIC]
+        .iter()
+        .all(|domain| domains.contains(domain))
 }
 
 /// Creates the device with the highest queue priority that the driver grants us.

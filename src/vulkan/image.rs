@@ -95,6 +95,17 @@ impl Image {
         Self::new(device, format, width_px, height_px, vk::ImageTiling::OPTIMAL, TARGET_USAGE)
     }
 
+    /// A smaller or larger copy of a target, to be drawn by [`resize`](super::commands::Recording::resize) and read back.
+    pub fn copy(
+        device: &Arc<Device>,
+        format: vk::Format,
+        width_px: u32,
+        height_px: u32,
+    ) -> Result<Self, VulkanError> {
+        let usage = TARGET_USAGE | vk::ImageUsageFlags::TRANSFER_DST;
+        Self::new(device, format, width_px, height_px, vk::ImageTiling::OPTIMAL, usage)
+    }
+
     /// How the device lays out a row-by-row target in memory from elsewhere; `None` when it cannot draw on such
     /// images at all.
     pub fn linear_layout(

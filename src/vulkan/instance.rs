@@ -21,7 +21,7 @@ pub struct Instance {
     // Dropped by hand, messenger first: VUID-vkDestroyInstance-instance-00629.
     messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
     pub(super) raw: ash::Instance,
-    _entry: Entry,
+    pub(super) entry: Entry,
 }
 
 impl Instance {
@@ -48,9 +48,9 @@ impl Instance {
             vk::Result::ERROR_INCOMPATIBLE_DRIVER => VulkanError::NoDriver,
             result => VulkanError::Call { operation: "start Vulkan", result },
         })?;
-        let mut instance = Self { messenger: None, raw, _entry: entry };
+        let mut instance = Self { messenger: None, raw, entry };
         if validation {
-            let functions = ext::debug_utils::Instance::new(&instance._entry, &instance.raw);
+            let functions = ext::debug_utils::Instance::new(&instance.entry, &instance.raw);
             let info = messenger_info();
             // SAFETY: the callback is a plain function that lives as long as the program.
             let messenger = unsafe { functions.create_debug_utils_messenger(&info, None) }

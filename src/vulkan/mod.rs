@@ -14,6 +14,7 @@ pub mod image;
 pub mod instance;
 pub mod mapping;
 pub mod pipeline;
+pub mod timestamps;
 
 pub use buffer::Buffer;
 pub use commands::Commands;

@@ -34,8 +34,7 @@ pub const SAID: &str = "/tmp/lessor.out";
 pub struct Lessor(Child);
 
 impl Lessor {
-    /// Starts it, on the first CPU alone: the rig's kernel keeps a CPU busy while a process dies there, and the lessees
-    /// that are to be killed get the second.
+    /// Starts it.
     pub fn start(kind: Kind) -> Self {
         let mut command = match kind {
             Kind::Serve => rig::leasehold(),
@@ -45,7 +44,13 @@ impl Lessor {
             command.args(["serve", "--json"]);
         }
         let said = File::create(SAID).expect("the rig's /tmp can be written");
-        let lessor = Self(command.stdout(said).stderr(Stdio::null()).spawn().expect("the lessor starts"));
+        Self(command.stdout(said).stderr(Stdio::null()).spawn().expect("the lessor starts"))
+    }
+
+    /// Starts it, on the first CPU alone: the rig's kernel keeps a CPU busy while a process dies there, and the lessees
+    /// that are to be killed get the second.
+    pub fn start_on_first_cpu(kind: Kind) -> Self {
+        let lessor = Self::start(kind);
         rig::pin(lessor.pid(), 0);
         lessor
     }

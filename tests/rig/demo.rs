@@ -143,22 +143,27 @@ impl Watcher {
 
     /// How many pictures come on within `span`.
     pub fn flips_in(&self, span: Span) -> usize {
+        self.count(|_, passed| passed >= span)
+    }
+
+    /// Waits until pictures come on.
+    pub fn presenting(&self) {
+        self.count(|flips, passed| {
+            assert!(passed < PATIENCE, "nothing is shown: {}", errors());
+            flips >= 2
+        });
+    }
+
+    /// How many pictures come on until that is enough of them, or of time.
+    fn count(&self, is_enough: impl Fn(usize, Span) -> bool) -> usize {
         let (start, mut last, mut flips) = (Instant::now(), None, 0);
-        while Instant::now() - start < span {
+        while !is_enough(flips, Instant::now() - start) {
             let shown = Plane::shown(&self.card, self.plane).unwrap();
             flips += usize::from(shown.is_some() && last.is_some() && shown != last);
             last = shown;
             std::thread::sleep(Duration::from_millis(2));
         }
         flips
-    }
-
-    /// Waits until pictures come on.
-    pub fn presenting(&self) {
-        let start = Instant::now();
-        while self.flips_in(Span::from_ms(100)) < 2 {
-            assert!(Instant::now() - start < PATIENCE, "nothing is shown: {}", errors());
-        }
     }
 }
 

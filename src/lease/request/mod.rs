@@ -6,7 +6,6 @@
 
 mod deadline;
 mod error;
-pub mod hid;
 pub mod inherited;
 #[cfg(feature = "seat")]
 mod lender;

@@ -3,9 +3,10 @@
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
 
-use super::{RequestError, hid};
+use super::RequestError;
 use crate::headset::edid::EdidId;
 use crate::headset::quirks;
+use crate::hid;
 use crate::kms::Connector;
 
 /// Which connector is asked for.
@@ -28,7 +29,7 @@ pub enum Wanted {
 impl Wanted {
     /// A headset, with what those that are plugged in say of themselves.
     pub fn headset() -> Self {
-        Self::Reported(hid::reported())
+        Self::Reported(hid::headsets::reported_edids())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the lessor has decided, done: to the card, to the clients, and in the reports.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
@@ -157,14 +158,13 @@ impl Service {
         if let Some((request, fd)) = self.fresh.take()
             && request == holding.request
         {
-            self.wire.grant(request, fd);
+            self.wire.grant(request, fd.as_fd());
+            self.just_granted.push((request, fd));
         }
-        // Sent at once: an fd waiting here would keep the lease alive after its holder's death.
         self.wire.flush();
         let who = self.holders.get(&holding.request);
         let granted = Report::new(Happening::Granted, noticed).of(holding).by(who);
         self.report(&holding.connectors, &granted);
-        self.just_granted.push(holding.request);
     }
 
     /// What a grant leaves to be done once its client has the fd and had a moment to run: a lessor in real time keeps
@@ -173,7 +173,9 @@ impl Service {
         if self.just_granted.is_empty() {
             return;
         }
-        for request in std::mem::take(&mut self.just_granted) {
+        for (request, lease) in std::mem::take(&mut self.just_granted) {
+            // A copy that stayed here would keep the lease alive after its holder's death.
+            drop(lease);
             if let Some(peer) = self.holders.get(&request) {
                 self.deaths.watch(request, &peer.identity.process);
             }
@@ -184,7 +186,7 @@ impl Service {
     pub(super) fn ended(&mut self, holding: &Holding, cause: Cause, ending: &mut Ending) {
         let who = self.holders.remove(&holding.request);
         self.deaths.forget(holding.request);
-        self.just_granted.retain(|&request| request != holding.request);
+        self.just_granted.retain(|(request, _)| *request != holding.request);
         if let Some(watchdog) = &mut self.watchdog {
             watchdog.forget(holding.request);
         }

@@ -1,0 +1,32 @@
+//! One frame through the real pass, with Vulkan's validation on.
+
+#[path = "../gpu/mod.rs"]
+mod gpu;
+
+use std::sync::Arc;
+
+use gpu::{assert_valid, device};
+use leasehold::compositor::readback::{PanelPicture, Readback};
+use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose};
+use leasehold::headset::Headset;
+use leasehold::kms::buffer::PixelFormat;
+use leasehold::vulkan::Image;
+
+/// One frame through the pass.
+pub fn composite(
+    headset: &Arc<Headset>,
+    eyes: [&Pixels; 2],
+    options: Options,
+    format: PixelFormat,
+) -> PanelPicture {
+    let (width, height) = (headset.panel.eye_width * 2, headset.panel.eye_height);
+    let compositor = Compositor::new(device(), headset, width, height, format, options).unwrap();
+    let images = Arc::new(EyeImages::upload(device(), eyes[0], eyes[1]).unwrap());
+    let target = Arc::new(Image::target(device(), compositor.target_format(), width, height).unwrap());
+    let mut pass = compositor.pass(&images, &target).unwrap();
+    pass.latch(Pose::AHEAD, Pose::AHEAD, 7);
+    pass.run().unwrap();
+    let picture = Readback::new(device(), &target, format).unwrap().picture().unwrap();
+    assert_valid();
+    picture
+}
