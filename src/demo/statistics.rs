@@ -8,9 +8,8 @@ use font8x8::UnicodeFonts;
 use crate::compositor::eye_images::{Pixels, Samples};
 use crate::compositor::overlay::{BOARD_PX, Board};
 use crate::report::live::Numbers;
-use crate::thread::sleep_until;
 use crate::thread::worker::Worker;
-use crate::time::{Instant, Span};
+use crate::time::Span;
 
 /// How often it is written anew, while it is shown.
 const WRITTEN_EVERY: Span = Span::from_ms(200);
@@ -24,7 +23,7 @@ pub fn keep(board: Board, numbers: Arc<Mutex<Numbers>>) -> std::io::Result<Worke
                 // Where the last is still on its way to the device, the next will do.
                 board.write(&draw(&lines(&numbers)));
             }
-            sleep_until(Instant::now() + WRITTEN_EVERY);
+            std::thread::park_timeout(WRITTEN_EVERY.to_duration());
         }
     })
 }

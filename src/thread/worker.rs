@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-/// A thread that is told to end, and waited for, when this is dropped.
+/// A thread that is told to end, woken if it is parked, and waited for, when this is dropped.
 #[derive(Debug)]
 pub struct Worker {
     over: Arc<AtomicBool>,
@@ -27,7 +27,9 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        if thread.join().is_err() {
             tracing::error!("a thread panicked");
         }
     }
@@ -43,7 +45,7 @@ mod tests {
         let end = ended.clone();
         let work = move |over: &AtomicBool| {
             while !over.load(Ordering::Relaxed) {
-                std::thread::yield_now();
+                std::thread::park();
             }
             end.store(true, Ordering::Relaxed);
         };
