@@ -2,9 +2,12 @@
 
 #![allow(clippy::disallowed_macros)] // a test that does not run says so where a person sees it
 
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+mod gpu;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use gpu::{assert_valid, device};
 use leasehold::compositor::eye_images::Samples;
 use leasehold::compositor::readback::{PanelPicture, Readback};
 use leasehold::compositor::reference::{FlatLayer, Frame};
@@ -14,19 +17,10 @@ use leasehold::compositor::{
 use leasehold::files::read_headset;
 use leasehold::headset::{Channel, Headset};
 use leasehold::kms::buffer::PixelFormat;
-use leasehold::vulkan::instance::validation_messages;
-use leasehold::vulkan::{Device, Image, Instance};
+use leasehold::vulkan::Image;
 
 const EXACT: Options = Options { lens: false, mura: false, dither: false, layers: 0 };
 const CORRECTED: Options = Options { mura: true, ..EXACT };
-
-fn device() -> &'static Arc<Device> {
-    static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
-    DEVICE.get_or_init(|| {
-        let instance = Instance::new(true).expect("Vulkan and its validation layer");
-        Device::open(&Arc::new(instance)).expect("a Vulkan device")
-    })
-}
 
 /// One frame through the pass.
 fn composite(
@@ -54,7 +48,7 @@ fn composite_with(
     latch(&mut pass);
     pass.run().unwrap();
     let picture = Readback::new(device(), &target, format).unwrap().picture().unwrap();
-    assert_eq!(validation_messages(), 0, "the validation layer found mistakes");
+    assert_valid();
     picture
 }
 

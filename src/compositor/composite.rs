@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use ash::vk;
 
+use super::constants::{Constants, Quantisation};
 use super::eye_images::{EyeImages, Pixels, texture};
 use super::layer::{Layer, LayerImage, MAX_LAYERS, Quad};
 use super::mesh;
 use super::pose::Pose;
-use super::uniforms::{EyeUniforms, Quantisation};
-use crate::headset::{Headset, LensKind, Mura, MuraMap, Panel};
+use super::uniforms::FrameUniforms;
+use crate::headset::{Headset, Lens, LensKind, Mura, MuraMap, Panel};
 use crate::kms::buffer::PixelFormat;
 use crate::time::Span;
 use crate::vulkan::pipeline::{Bindings, Draw, Pipeline, Resources, Shaders};
@@ -43,16 +44,16 @@ pub struct Compositor {
     format: PixelFormat,
     lens: bool,
     mura: bool,
-    dither: bool,
     tools: Arc<Tools>,
 }
 
 /// What every pass draws with.
 #[derive(Debug)]
 struct Tools {
-    pipeline: Pipeline,
+    /// One an eye.
+    pipelines: [Pipeline; 2],
     /// The same with layers, where there can be any.
-    layered: Option<Pipeline>,
+    layered: Option<[Pipeline; 2]>,
     meshes: [(Buffer, u32); 2],
     maps: [Image; 2],
     layers: usize,
@@ -78,18 +79,10 @@ impl Compositor {
         options: Options,
     ) -> Result<Self, VulkanError> {
         let eye_px = [width_px / 2, height_px];
-        let maps: Option<&Mura> = headset.mura.as_ref().filter(|mura| {
-            options.mura && [&mura.left, &mura.right].iter().all(|map| [map.width, map.height] == eye_px)
-        });
-        let kind = if options.lens { headset.eyes[0].lens.kind } else { LensKind::Plain };
-        assert!(options.layers <= MAX_LAYERS, "a pass shows {MAX_LAYERS} layers at most");
-        let pipeline = |layers: usize| {
-            Pipeline::new(device, shaders(kind, maps.is_some(), layers), vulkan_format(format))
-        };
-        let mesh = |eye: usize| {
-            let plain = crate::headset::Lens::plain(1.0);
-            mesh_buffer(device, if options.lens { &headset.eyes[eye].lens } else { &plain })
-        };
+        let maps = maps(headset, eye_px, options);
+        let plain = Lens::plain(1.0);
+        let lenses = lenses(headset, options, &plain);
+        let mesh = |eye: usize| mesh_buffer(device, lenses[eye]);
         let map = |map: Option<&MuraMap>| match map {
             Some(map) => texture(device, vk::Format::R8_UNORM, map.width, map.height, &map.texels),
             None => texture(device, vk::Format::R8_UNORM, 1, 1, &[0]),
@@ -99,12 +92,13 @@ impl Compositor {
             headset: headset.clone(),
             eye_px,
             format,
-            lens: kind != LensKind::Plain,
+            lens: options.lens,
             mura: maps.is_some(),
-            dither: options.dither,
             tools: Arc::new(Tools {
-                pipeline: pipeline(0)?,
-                layered: (options.layers > 0).then(|| pipeline(options.layers)).transpose()?,
+                pipelines: pipelines(device, headset, eye_px, format, Options { layers: 0, ..options })?,
+                layered: (options.layers > 0)
+                    .then(|| pipelines(device, headset, eye_px, format, options))
+                    .transpose()?,
                 meshes: [mesh(0)?, mesh(1)?],
                 maps: [map(maps.map(|mura| &mura.left))?, map(maps.map(|mura| &mura.right))?],
                 layers: options.layers,
@@ -144,14 +138,13 @@ impl Compositor {
 
     /// Records the pass from one pair of eye images to one target, to be run once a frame.
     pub fn pass(&self, images: &Arc<EyeImages>, target: &Arc<Image>) -> Result<Pass, VulkanError> {
-        let quantisation = Quantisation { bits: self.format.bits(), dither: self.dither };
-        let length = size_of::<EyeUniforms>();
+        let length = size_of::<FrameUniforms>();
         let mut eyes = Vec::with_capacity(2);
         for eye in 0..2 {
             let buffer = Buffer::new(&self.device, length, vk::BufferUsageFlags::UNIFORM_BUFFER)?;
             let resources = self.tools.resources(eye, &buffer, images, &[]);
-            let bindings = Bindings::new(&self.tools.pipeline, &resources)?;
-            let uniforms = EyeUniforms::new(&self.headset, eye, self.eye_px, quantisation);
+            let bindings = Bindings::new(&self.tools.pipelines[eye], &resources)?;
+            let uniforms = FrameUniforms::new(eye as u32 * self.eye_px[0]);
             eyes.push(EyePass { uniforms, buffer, bindings });
         }
         let mut pass = Pass {
@@ -204,7 +197,7 @@ pub struct Pass {
 
 #[derive(Debug)]
 struct EyePass {
-    uniforms: EyeUniforms,
+    uniforms: FrameUniforms,
     buffer: Buffer,
     bindings: Bindings,
 }
@@ -290,13 +283,13 @@ impl Pass {
 
     fn record(&mut self) -> Result<(), VulkanError> {
         let Self { commands, eyes, images, tools, target, layers, .. } = self;
-        let pipeline = match &tools.layered {
+        let pipelines = match &tools.layered {
             Some(layered) if !layers.is_empty() => layered,
-            _ => &tools.pipeline,
+            _ => &tools.pipelines,
         };
         let [width, height] = tools.eye_px;
         let draws: [Draw<'_>; 2] = std::array::from_fn(|eye| Draw {
-            pipeline,
+            pipeline: &pipelines[eye],
             bindings: &eyes[eye].bindings,
             vertices: &tools.meshes[eye].0,
             vertex_count: tools.meshes[eye].1,
@@ -311,6 +304,41 @@ impl Pass {
             images.release(recording);
         })
     }
+}
+
+/// What a compositor draws the left and the right eye with, for eyes of `eye_px` pixels, and nothing to draw.
+///
+/// # Panics
+/// When more than [`MAX_LAYERS`] layers are asked for.
+pub fn pipelines(
+    device: &Arc<Device>,
+    headset: &Headset,
+    eye_px: [u32; 2],
+    format: PixelFormat,
+    options: Options,
+) -> Result<[Pipeline; 2], VulkanError> {
+    assert!(options.layers <= MAX_LAYERS, "a pass shows {MAX_LAYERS} layers at most");
+    let mura = maps(headset, eye_px, options).is_some();
+    let quantisation = Quantisation { bits: format.bits(), dither: options.dither };
+    let plain = Lens::plain(1.0);
+    let [left, right] = lenses(headset, options, &plain);
+    let pipeline = |lens: &Lens| {
+        let constants = Constants::new(headset, lens, eye_px, quantisation);
+        let shaders = shaders(&lens.kind, mura, options.layers, &constants);
+        Pipeline::new(device, shaders, vulkan_format(format))
+    };
+    Ok([pipeline(left)?, pipeline(right)?])
+}
+
+/// The mura maps, where they are wanted and fit.
+fn maps(headset: &Headset, eye_px: [u32; 2], options: Options) -> Option<&Mura> {
+    let fit = |mura: &&Mura| [&mura.left, &mura.right].iter().all(|map| [map.width, map.height] == eye_px);
+    headset.mura.as_ref().filter(|_| options.mura).filter(fit)
+}
+
+/// Each eye's lens, or `plain` where it is not wanted.
+fn lenses<'a>(headset: &'a Headset, options: Options, plain: &'a Lens) -> [&'a Lens; 2] {
+    [0, 1].map(|eye: usize| if options.lens { &headset.eyes[eye].lens } else { plain })
 }
 
 /// The panel's black: its clamp where the maps are used.
@@ -332,7 +360,7 @@ pub(crate) fn vulkan_format(format: PixelFormat) -> vk::Format {
     }
 }
 
-fn mesh_buffer(device: &Arc<Device>, lens: &crate::headset::Lens) -> Result<(Buffer, u32), VulkanError> {
+fn mesh_buffer(device: &Arc<Device>, lens: &Lens) -> Result<(Buffer, u32), VulkanError> {
     let corners = mesh::visible(lens);
     let bytes: &[u8] = bytemuck::cast_slice(&corners);
     let mut buffer = Buffer::new(device, bytes.len(), vk::BufferUsageFlags::VERTEX_BUFFER)?;
@@ -341,20 +369,23 @@ fn mesh_buffer(device: &Arc<Device>, lens: &crate::headset::Lens) -> Result<(Buf
 }
 
 /// By kind of lens, with or without mura, with how many layers: written by `build.rs`.
-const FRAGMENT_SHADERS: [[[&[u8]; MAX_LAYERS + 1]; 2]; 3] =
+const FRAGMENT_SHADERS: [[[&[u8]; MAX_LAYERS + 1]; 2]; 4] =
     include!(concat!(env!("OUT_DIR"), "/composite.rs"));
 
 /// The shaders for a kind of lens, with or without mura, for up to so many layers.
-fn shaders(kind: LensKind, mura: bool, layers: usize) -> Shaders {
+fn shaders<'a>(kind: &LensKind, mura: bool, layers: usize, constants: &'a Constants) -> Shaders<'a> {
     let lens = match kind {
         LensKind::Plain => 0,
         LensKind::Poly3 => 1,
         LensKind::Dpoly3 | LensKind::Dpoly3Scaled => 2,
+        LensKind::Panotools | LensKind::HighOrder(_) => 3,
     };
     Shaders {
         vertex: include_bytes!(concat!(env!("OUT_DIR"), "/cover.spv")),
         vertex_entry: c"cover",
+        vertex_parts: 1,
         fragment: FRAGMENT_SHADERS[lens][usize::from(mura)][layers],
         fragment_entry: c"composite",
+        constants: bytemuck::bytes_of(constants),
     }
 }

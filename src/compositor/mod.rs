@@ -2,6 +2,7 @@
 
 pub mod calm;
 pub mod composite;
+mod constants;
 pub mod errand;
 pub mod eye_images;
 pub mod frames;

@@ -1,11 +1,11 @@
-//! What the shader is told about one eye: computed in double precision, handed over in single.
+//! What the shader is told of each frame of one eye: computed in double precision, handed over in single.
 
 use bytemuck::{Pod, Zeroable};
 use glam::{DMat3, DQuat, DVec3};
 
 use super::layer::{Anchor, Layer, MAX_LAYERS, Quad};
 use super::pose::Pose;
-use crate::headset::{Channel, Eye, Headset, Lens, Tangents};
+use crate::headset::{Channel, Eye, LensKind, Tangents};
 
 /// `struct Projection` of `shaders/composite.wgsl`, field for field.
 #[repr(C)]
@@ -16,53 +16,22 @@ struct Projection {
     column_p: [[f32; 4]; 3],
 }
 
-/// `struct Eye` of `shaders/composite.wgsl`, field for field.
+/// `struct Frame` of `shaders/composite.wgsl`, field for field.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct EyeUniforms {
+pub(super) struct FrameUniforms {
     picture: Projection,
-    center_x: [f32; 4],
-    center_y: [f32; 4],
-    k: [[f32; 4]; 4],
-    mura: [f32; 4],
-    panel: [f32; 4],
-    code: [f32; 4],
+    size: [f32; 4],
     light: [f32; 4],
+    corner: [f32; 4],
     layers: [Projection; MAX_LAYERS],
 }
 
-/// How the pass is to end: what the scanout's codes are and how they are dithered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Quantisation {
-    /// Bits of one channel of the picture that is scanned out.
-    pub bits: u32,
-    /// Whether to dither.
-    pub dither: bool,
-}
-
-impl EyeUniforms {
-    /// For one eye (0 left, 1 right) of `headset`, on a panel of `eye_px` pixels an eye. Where its picture comes from
-    /// is set anew for each frame by [`turn`](Self::turn).
-    pub fn new(headset: &Headset, eye: usize, eye_px: [u32; 2], quantisation: Quantisation) -> Self {
-        let lens = &headset.eyes[eye].lens;
-        let channels = Channel::ALL.map(|channel| lens.channel(channel));
-        let cutoff_r2 = lens.cutoff_r2.unwrap_or(f64::from(f32::MAX));
-        let mura = headset.mura.as_ref();
-        // In 8-bit codes: weight * 255 * scale * (texel / 255 + offset).
-        let weights = mura.map_or([0.0; 3], |mura| mura.weights.map(|weight| weight * 255.0 * mura.scale));
-        let top_code = f64::from((1u32 << quantisation.bits) - 1);
-        // Short of half a step either way, so that a whole code stays the same code in every frame.
-        let amplitude = if quantisation.dither { 0.99 } else { 0.0 };
-        Self {
-            center_x: vector(channels.map(|channel| channel.center[0]), 1.0 / lens.aspect_x_over_y),
-            center_y: vector(channels.map(|channel| channel.center[1]), cutoff_r2),
-            k: std::array::from_fn(|n| vector(channels.map(|channel| channel.coeffs[n]), 0.0)),
-            mura: vector(weights, mura.map_or(0.0, |mura| mura.offset)),
-            panel: [1.0 / eye_px[0] as f32, 1.0 / eye_px[1] as f32, (eye as u32 * eye_px[0]) as f32, 0.0],
-            code: vector([top_code, mura.map_or(0.0, |mura| mura.black_code), amplitude], 0.0),
-            light: [255.0, 1.0, 0.0, 0.0],
-            ..Self::zeroed()
-        }
+impl FrameUniforms {
+    /// For an eye whose part of the panel begins at `left_px`. Where its picture comes from is set anew for each frame
+    /// by [`turn`](Self::turn).
+    pub fn new(left_px: u32) -> Self {
+        Self { light: [255.0, 1.0, 0.0, 0.0], corner: [left_px as f32, 0.0, 0.0, 0.0], ..Self::zeroed() }
     }
 
     /// For a frame of `picture_px` an eye that was rendered from one pose and is shown from another, through the
@@ -70,7 +39,8 @@ impl EyeUniforms {
     pub fn turn(&mut self, eye: &Eye, through_lens: bool, picture_px: [u32; 2], rendered: Pose, shown: Pose) {
         let to_texel = to_texel(eye, picture_px, rendered, shown);
         let [width, height] = picture_px.map(f64::from);
-        self.picture = Projection::new(eye, through_lens, to_texel, [width, height, 0.0]);
+        self.picture = Projection::new(eye, through_lens, to_texel, 0.0);
+        self.size = [width, height, 1.0 / width, 1.0 / height].map(|part| part as f32);
     }
 
     /// For layers seen from the pose that is shown; the others are not there.
@@ -80,9 +50,9 @@ impl EyeUniforms {
                 let onto = to_quad(eye, &layer.quad, shown);
                 let opacity = onto.map_or(0.0, |_| layer.opacity);
                 let onto = onto.unwrap_or(DMat3::IDENTITY);
-                Projection::new(eye, through_lens, onto, [0.0, 0.0, opacity])
+                Projection::new(eye, through_lens, onto, opacity)
             }
-            None => Projection::new(eye, through_lens, DMat3::IDENTITY, [0.0; 3]),
+            None => Projection::new(eye, through_lens, DMat3::IDENTITY, 0.0),
         });
     }
 
@@ -100,15 +70,17 @@ impl EyeUniforms {
     /// For the n-th frame; shifts the dither, so that it averages out over time.
     pub fn number(&mut self, frame: u64) {
         // Steps of the golden ratio spread over the unit interval without a visible beat.
-        self.code[3] = ((frame % 1024) as f64 * 0.618_033_988_749_894_9).fract() as f32;
+        self.light[3] = ((frame % 1024) as f64 * 0.618_033_988_749_894_9).fract() as f32;
     }
 }
 
 impl Projection {
-    /// For a matrix from (u, v, 1) of the unturned eye buffer. `fourths` of the third column's rows.
-    fn new(eye: &Eye, through_lens: bool, from_uv: DMat3, fourths: [f64; 3]) -> Self {
+    /// For a matrix from (u, v, 1) of the unturned eye buffer.
+    fn new(eye: &Eye, through_lens: bool, from_uv: DMat3, opacity: f64) -> Self {
+        // Where there is no lens, the shader has (u, v) at hand.
+        let through_lens = through_lens && eye.lens.kind != LensKind::Plain;
         let matrices = Channel::ALL.map(|channel| match through_lens {
-            true => from_uv * lens_to_uv(&eye.lens, channel),
+            true => from_uv * DMat3::from_cols_array_2d(&eye.lens.to_uv(channel)),
             false => from_uv,
         });
         let [x, y, _] = matrices[0].to_cols_array_2d();
@@ -116,7 +88,7 @@ impl Projection {
             column_x: vector(x, 0.0),
             column_y: vector(y, 0.0),
             column_p: std::array::from_fn(|row| {
-                vector(matrices.map(|matrix| matrix.z_axis[row]), fourths[row])
+                vector(matrices.map(|matrix| matrix.z_axis[row]), if row == 2 { opacity } else { 0.0 })
             }),
         }
     }
@@ -124,18 +96,6 @@ impl Projection {
 
 fn vector([x, y, z]: [f64; 3], w: f64) -> [f32; 4] {
     [x, y, z, w].map(|part| part as f32)
-}
-
-/// Takes what the lens formula yields, as distance from the lens's centre, to (u, v) of the eye buffer.
-fn lens_to_uv(lens: &Lens, channel: Channel) -> DMat3 {
-    let [center_x, center_y] = lens.channel(channel).center;
-    let x = 0.5 / (1.0 + lens.grow);
-    let y = x * lens.aspect_x_over_y;
-    DMat3::from_cols(
-        DVec3::new(x, 0.0, 0.0),
-        DVec3::new(0.0, y, 0.0),
-        DVec3::new(0.5 + center_x * x, 0.5 + center_y * y, 1.0),
-    )
 }
 
 /// Takes where the lens puts a panel pixel (uv of an unturned eye buffer) to texels of the eye buffer as it was

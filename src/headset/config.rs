@@ -3,7 +3,11 @@
 //! Its makers document part of it ("The JSON File" in the wiki of `ValveSoftware/openvr`). Fields that are not named
 //! here are left alone.
 
+mod high_order;
+
 use serde_json::{Value, json};
+
+use high_order::Side;
 
 use super::lens::ChannelLens;
 use super::{
@@ -80,9 +84,21 @@ impl Config {
             None => HALF_EYE_DISTANCE,
         };
         let eyes = root.field("tracking_to_eye_transform");
-        eyes.list("a list of two eyes", |list| list.len() == 2)?;
-        let left = eye(&eyes.index(0), aspect, -half_distance, &mut notes)?;
-        let right = eye(&eyes.index(1), aspect, half_distance, &mut notes)?;
+        let own_block = root.field("inhouse_lens_correction");
+        let [left, right] = match own_block.optional() {
+            Some(block) => {
+                let eye = |side, at: usize, beside_x| {
+                    let (lens, tangents) = high_order::eye(block, side)?;
+                    Ok(Eye { lens, tangents, eye_to_head: eye_to_head(&eyes.index(at), beside_x)? })
+                };
+                [eye(Side::Left, 0, -half_distance)?, eye(Side::Right, 1, half_distance)?]
+            }
+            None => {
+                eyes.list("a list of two eyes", |list| list.len() == 2)?;
+                let mut eye = |at, beside_x| eye(&eyes.index(at), aspect, beside_x, &mut notes);
+                [eye(0, -half_distance)?, eye(1, half_distance)?]
+            }
+        };
         let maps = maps(&root.field("display_mc"), &mut notes)?;
         let illumination = if maps.is_some() { Illumination::Global } else { Illumination::Rolling };
         Ok(Self {
@@ -177,9 +193,9 @@ fn eye(node: &Node, aspect: f64, beside_x: f64, notes: &mut Vec<String>) -> Resu
 }
 
 fn channel(node: &Node, notes: &mut Vec<String>) -> Result<(LensKind, ChannelLens), HeadsetError> {
-    let kinds = [LensKind::Poly3, LensKind::Dpoly3, LensKind::Dpoly3Scaled];
+    let kinds = [LensKind::Poly3, LensKind::Dpoly3, LensKind::Dpoly3Scaled, LensKind::Panotools];
     let type_node = node.field("type");
-    let expected = "DISTORT_POLY3, DISTORT_DPOLY3 or DISTORT_DPOLY3_SCALED";
+    let expected = "DISTORT_POLY3, DISTORT_DPOLY3, DISTORT_DPOLY3_SCALED or PANOTOOLS";
     let name = type_node.text(expected)?;
     let kind = *kinds.iter().find(|kind| kind.name() == name).ok_or_else(|| type_node.error(expected))?;
 

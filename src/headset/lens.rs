@@ -27,7 +27,8 @@ impl Channel {
 
 /// By which formula a pixel's distance from the lens's centre grows. `r2` is that distance squared, in units of half
 /// the panel's width; `k1` to `k4` are the coefficients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "two in a headset, copied when it is read")]
 pub enum LensKind {
     /// Not at all: there is no lens data.
     Plain,
@@ -37,40 +38,92 @@ pub enum LensKind {
     Dpoly3,
     /// As [`LensKind::Dpoly3`], then `+ k4`: the Valve Index.
     Dpoly3Scaled,
+    /// `k1*r3 + k2*r2 + k3*r + k4`, of the distance itself, as panotools and OpenHMD have it.
+    Panotools,
+    /// Of high order, not round: the Vive Pro 2.
+    HighOrder(HighOrder),
+}
+
+/// Radial coefficients of a lens of high order.
+pub const HIGH_ORDER_RADIAL: usize = 13;
+/// Its tangential ones.
+pub const HIGH_ORDER_TANGENTIAL: usize = 6;
+/// And those of its thin prism.
+pub const HIGH_ORDER_PRISM: usize = 4;
+
+/// HTC's `strengthen_high_order`. Its formula is known from Monado (`htc_strengthen_high_order` in
+/// `src/xrt/auxiliary/htc/htc_config.cpp`); HTC has not published it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HighOrder {
+    /// Red, green and blue.
+    pub channels: [HighOrderChannel; 3],
+    /// Units of the formula for half the panel's width.
+    pub unit: f64,
+    /// From the formula's result to the eye's image: (u, v) of its 0, and (u, v) for 1.
+    pub onto: [[f64; 2]; 2],
+}
+
+/// One colour's polynomials. HTC's have y up; here it is down, as everywhere, and signs are as that asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HighOrderChannel {
+    /// `k0` to `k12`, of the radius.
+    pub radial: [f64; HIGH_ORDER_RADIAL],
+    /// `p1` to `p6`: three of the radius squared across, three down.
+    pub tangential: [f64; HIGH_ORDER_TANGENTIAL],
+    /// `s1` to `s4`: two of the radius squared across, two down.
+    pub prism: [f64; HIGH_ORDER_PRISM],
+}
+
+impl HighOrder {
+    /// Where a panel place ends up; both from the lens's centre, in units of the formula.
+    fn bend(&self, channel: Channel, [x, y]: [f64; 2]) -> [f64; 2] {
+        let HighOrderChannel { radial, tangential: [p1, p2, p3, p4, p5, p6], prism: [s1, s2, s3, s4] } =
+            self.channels[channel.index()];
+        let r2 = x * x + y * y;
+        let factor = radial.iter().rev().fold(0.0, |sum, coeff| sum * r2.sqrt() + coeff);
+        let across = p1 + p2 * r2 + p3 * r2 * r2;
+        let down = p4 + p5 * r2 + p6 * r2 * r2;
+        [
+            x * factor + (3.0 * x * x + y * y) * across + 2.0 * x * y * down + s1 * r2 + s2 * r2 * r2,
+            y * factor + 2.0 * x * y * across + (x * x + 3.0 * y * y) * down + s3 * r2 + s4 * r2 * r2,
+        ]
+    }
 }
 
 impl LensKind {
     /// The name a headset's configuration has for it; `none` when plain.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Plain => "none",
             Self::Poly3 => "DISTORT_POLY3",
             Self::Dpoly3 => "DISTORT_DPOLY3",
             Self::Dpoly3Scaled => "DISTORT_DPOLY3_SCALED",
+            Self::Panotools => "PANOTOOLS",
+            Self::HighOrder(_) => "strengthen_high_order",
         }
     }
 
-    /// How many of the coefficients the formula uses.
-    pub fn coefficients(self) -> usize {
+    /// How many of [`ChannelLens::coeffs`] the formula uses.
+    pub fn coefficients(&self) -> usize {
         match self {
-            Self::Plain => 0,
+            Self::Plain | Self::HighOrder(_) => 0,
             Self::Poly3 | Self::Dpoly3 => 3,
-            Self::Dpoly3Scaled => 4,
+            Self::Dpoly3Scaled | Self::Panotools => 4,
         }
     }
 
     /// The factor at `r2`; None where the formula has left the lens: the polynomial is zero or below, which for the
     /// rational kinds is its pole and beyond.
-    fn factor(self, [k1, k2, k3, k4]: [f64; 4], r2: f64) -> Option<f64> {
+    fn factor(&self, [k1, k2, k3, k4]: [f64; 4], r2: f64) -> Option<f64> {
         let polynomial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3));
-        if self == Self::Plain {
-            return Some(1.0);
+        match self {
+            Self::Plain | Self::HighOrder(_) => Some(1.0),
+            Self::Panotools => Some(((k1 * r2.sqrt() + k2) * r2.sqrt() + k3) * r2.sqrt() + k4),
+            _ if polynomial <= 0.0 => None,
+            Self::Poly3 => Some(polynomial),
+            Self::Dpoly3 => Some(1.0 / polynomial),
+            Self::Dpoly3Scaled => Some(1.0 / polynomial + k4),
         }
-        (polynomial > 0.0).then_some(match self {
-            Self::Plain | Self::Poly3 => polynomial,
-            Self::Dpoly3 => 1.0 / polynomial,
-            Self::Dpoly3Scaled => 1.0 / polynomial + k4,
-        })
     }
 }
 
@@ -137,14 +190,49 @@ impl Lens {
         if self.cutoff_r2.is_some_and(|cutoff| green_r2 > cutoff) {
             return None;
         }
-        let ([x, y], r2) = self.offset_from_center(channel, panel_uv);
-        let ChannelLens { center, coeffs } = self.channel(channel);
-        let factor = self.kind.factor(*coeffs, r2)?;
-        let scale = 0.5 / (1.0 + self.grow);
-        Some([
-            0.5 + (x * factor + center[0]) * scale,
-            0.5 + (y * factor + center[1]) * scale * self.aspect_x_over_y,
-        ])
+        let (place, r2) = self.offset_from_center(channel, panel_uv);
+        let [x, y] = match &self.kind {
+            LensKind::HighOrder(high) => high.bend(channel, place.map(|part| part * high.unit)),
+            kind => {
+                let factor = kind.factor(self.channel(channel).coeffs, r2)?;
+                place.map(|part| part * factor)
+            }
+        };
+        let [to_x, to_y, origin] = self.to_uv(channel);
+        Some([origin[0] + x * to_x[0], origin[1] + y * to_y[1]])
+    }
+
+    /// Takes what the formula yields, (x, y, 1), to (u, v, 1) of the eye's image: the columns of a matrix.
+    pub fn to_uv(&self, channel: Channel) -> [[f64; 3]; 3] {
+        let [origin, scale] = match &self.kind {
+            LensKind::HighOrder(high) => high.onto,
+            _ => {
+                let [center_x, center_y] = self.channel(channel).center;
+                let x = 0.5 / (1.0 + self.grow);
+                let y = x * self.aspect_x_over_y;
+                [[0.5 + center_x * x, 0.5 + center_y * y], [x, y]]
+            }
+        };
+        [[scale[0], 0.0, 0.0], [0.0, scale[1], 0.0], [origin[0], origin[1], 1.0]]
+    }
+
+    /// How far the farthest corner of the panel, or of its visible part, is from the lens's centre, in units of half the
+    /// panel's width.
+    pub fn reach(&self) -> f64 {
+        let corners = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
+        let r2 = corners.map(|corner| self.offset_from_center(Channel::Green, corner).1);
+        r2.into_iter().fold(0.0, f64::max).min(self.cutoff_r2.unwrap_or(f64::MAX)).sqrt()
+    }
+
+    /// All of a colour's coefficients, in the order of the headset's configuration.
+    pub fn coefficients(&self, channel: Channel) -> Vec<f64> {
+        match &self.kind {
+            LensKind::HighOrder(high) => {
+                let HighOrderChannel { radial, tangential, prism } = high.channels[channel.index()];
+                radial.into_iter().chain(tangential).chain(prism).collect()
+            }
+            kind => self.channel(channel).coeffs[..kind.coefficients()].to_vec(),
+        }
     }
 
     /// A panel place from the lens's centre, in units of half the panel's width, and its distance squared.

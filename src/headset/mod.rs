@@ -18,7 +18,7 @@ use std::io;
 use crate::error::{Class, Classified};
 use config::Config;
 use flash::{FlashEntry, FlashError};
-pub use lens::{Channel, Lens, LensKind, Tangents};
+pub use lens::{Channel, HighOrder, Lens, LensKind, Tangents};
 pub use mura::{Mura, MuraMap};
 
 /// The largest width or height of an eye that is believed, in pixels.

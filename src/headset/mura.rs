@@ -116,10 +116,14 @@ impl Mura {
     /// black is seen as grain in a dark scene. Just above black a full correction would be cut off on one side
     /// only, which brightens the mean, and the measured brightness range does not reach down there.
     pub fn weight_near_black(&self, code: f64) -> f64 {
-        // A panel whose black is above code 15 still gets a rise of one code rather than a division by zero.
-        let full = FULL_CODE.max(self.black_code + 1.0);
-        let risen = ((code - self.black_code) / (full - self.black_code)).clamp(0.0, 1.0);
+        let risen = ((code - self.black_code) / (self.full_code() - self.black_code)).clamp(0.0, 1.0);
         risen * risen * (3.0 - 2.0 * risen)
+    }
+
+    /// From this 8-bit code up the correction is applied in full.
+    pub fn full_code(&self) -> f64 {
+        // A panel whose black is above code 15 still gets a rise of one code rather than a division by zero.
+        FULL_CODE.max(self.black_code + 1.0)
     }
 }
 

@@ -12,15 +12,19 @@ use super::image::Image;
 
 /// Compiled shaders of a pipeline, as SPIR-V.
 #[derive(Clone, Copy, Debug)]
-pub struct Shaders {
-    /// The vertex shader; it takes a `vec2<f32>` at location 0.
+pub struct Shaders<'a> {
+    /// The vertex shader; it takes a `vec2<f32>` at each location from 0.
     pub vertex: &'static [u8],
+    /// How many of them, at most 4.
+    pub vertex_parts: u32,
     /// Its entry point.
     pub vertex_entry: &'static std::ffi::CStr,
     /// The fragment shader. What it reads in group 0: see [`Resources`].
     pub fragment: &'static [u8],
     /// Its entry point.
     pub fragment_entry: &'static std::ffi::CStr,
+    /// Its specialisation constants of four bytes each, by their numbers.
+    pub constants: &'a [u8],
 }
 
 /// A pipeline that draws triangles without blending.
@@ -64,7 +68,7 @@ pub struct Resources<'a> {
 
 impl Pipeline {
     /// Builds a pipeline that draws on targets of `format`.
-    pub fn new(device: &Arc<Device>, shaders: Shaders, format: vk::Format) -> Result<Self, VulkanError> {
+    pub fn new(device: &Arc<Device>, shaders: Shaders<'_>, format: vk::Format) -> Result<Self, VulkanError> {
         let mut pipeline = Self {
             device: device.clone(),
             raw: vk::Pipeline::null(),
@@ -79,11 +83,16 @@ impl Pipeline {
         let stage = |stage, module: &ShaderModule<'_>, entry| {
             vk::PipelineShaderStageCreateInfo::default().stage(stage).module(module.raw).name(entry)
         };
+        let numbers: Vec<_> = (0..shaders.constants.len() as u32 / 4)
+            .map(|number| vk::SpecializationMapEntry { constant_id: number, offset: 4 * number, size: 4 })
+            .collect();
+        let constants = vk::SpecializationInfo::default().map_entries(&numbers).data(shaders.constants);
         let stages = [
             stage(vk::ShaderStageFlags::VERTEX, &vertex, shaders.vertex_entry),
-            stage(vk::ShaderStageFlags::FRAGMENT, &fragment, shaders.fragment_entry),
+            stage(vk::ShaderStageFlags::FRAGMENT, &fragment, shaders.fragment_entry)
+                .specialization_info(&constants),
         ];
-        pipeline.raw = create(device, &stages, pipeline.layout, format)?;
+        pipeline.raw = create(device, &stages, shaders.vertex_parts, pipeline.layout, format)?;
         Ok(pipeline)
     }
 
@@ -94,7 +103,7 @@ impl Pipeline {
                 .binding(number)
                 .descriptor_type(kind)
                 .descriptor_count(1)
-                .stage_flags(vk::ShaderStageFlags::FRAGMENT);
+                .stage_flags(vk::ShaderStageFlags::VERTEX | vk::ShaderStageFlags::FRAGMENT);
         }
         let set = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
         let sampler = |beyond| {
@@ -125,23 +134,24 @@ impl Pipeline {
 fn create(
     device: &Device,
     stages: &[vk::PipelineShaderStageCreateInfo<'_>],
+    vertex_parts: u32,
     layout: vk::PipelineLayout,
     format: vk::Format,
 ) -> Result<vk::Pipeline, VulkanError> {
     let bindings = [vk::VertexInputBindingDescription {
         binding: 0,
-        stride: 8,
+        stride: 8 * vertex_parts,
         input_rate: vk::VertexInputRate::VERTEX,
     }];
-    let attributes = [vk::VertexInputAttributeDescription {
-        location: 0,
+    let attributes: [_; 4] = std::array::from_fn(|part| vk::VertexInputAttributeDescription {
         binding: 0,
+        location: part as u32,
         format: vk::Format::R32G32_SFLOAT,
-        offset: 0,
-    }];
+        offset: 8 * part as u32,
+    });
     let vertices = vk::PipelineVertexInputStateCreateInfo::default()
         .vertex_binding_descriptions(&bindings)
-        .vertex_attribute_descriptions(&attributes);
+        .vertex_attribute_descriptions(&attributes[..vertex_parts as usize]);
     let assembly =
         vk::PipelineInputAssemblyStateCreateInfo::default().topology(vk::PrimitiveTopology::TRIANGLE_LIST);
     let viewport = vk::PipelineViewportStateCreateInfo::default().viewport_count(1).scissor_count(1);
@@ -302,9 +312,9 @@ pub struct Draw<'a> {
     pub pipeline: &'a Pipeline,
     /// What it reads.
     pub bindings: &'a Bindings,
-    /// Pairs of `f32`, three pairs a triangle.
+    /// Pairs of `f32`: as many a corner as the vertex shader takes, three corners a triangle.
     pub vertices: &'a Buffer,
-    /// How many of them.
+    /// How many corners.
     pub vertex_count: u32,
     /// The part of the target: left, top, width, height in pixels.
     pub area_px: [u32; 4],

@@ -1,21 +1,16 @@
 //! One frame through the real pass, with Vulkan's validation on.
 
-use std::sync::{Arc, OnceLock};
+#[path = "../gpu/mod.rs"]
+mod gpu;
 
+use std::sync::Arc;
+
+use gpu::{assert_valid, device};
 use leasehold::compositor::readback::{PanelPicture, Readback};
 use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose};
 use leasehold::headset::Headset;
 use leasehold::kms::buffer::PixelFormat;
-use leasehold::vulkan::instance::validation_messages;
-use leasehold::vulkan::{Device, Image, Instance};
-
-fn device() -> &'static Arc<Device> {
-    static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
-    DEVICE.get_or_init(|| {
-        let instance = Instance::new(true).expect("Vulkan and its validation layer");
-        Device::open(&Arc::new(instance)).expect("a Vulkan device")
-    })
-}
+use leasehold::vulkan::Image;
 
 /// One frame through the pass.
 pub fn composite(
@@ -32,6 +27,6 @@ pub fn composite(
     pass.latch(Pose::AHEAD, Pose::AHEAD, 7);
     pass.run().unwrap();
     let picture = Readback::new(device(), &target, format).unwrap().picture().unwrap();
-    assert_eq!(validation_messages(), 0, "the validation layer found mistakes");
+    assert_valid();
     picture
 }

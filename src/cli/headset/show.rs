@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, SCHEMA, output};
 use crate::files;
-use crate::headset::{Eye, Headset, Illumination, Mura, MuraMap};
+use crate::headset::{Channel, Eye, Headset, Illumination, Mura, MuraMap};
 
 /// Shows it.
 pub(super) fn run(path: &Path, json: bool) -> Result<(), Failure> {
@@ -29,14 +29,13 @@ fn headset_json(headset: &Headset) -> Value {
 
 /// Lists by colour are in the order red, green, blue.
 fn eye_json(eye: &Eye, width: u32, height: u32) -> Value {
-    let used = eye.lens.kind.coefficients();
     json!({
         "width": width,
         "height": height,
         "lens": {
             "type": eye.lens.kind_name(),
             "centers": eye.lens.channels.map(|channel| channel.center),
-            "coeffs": eye.lens.channels.map(|channel| channel.coeffs[..used].to_vec()),
+            "coeffs": Channel::ALL.map(|channel| eye.lens.coefficients(channel)),
         },
         "cutoff_r2": eye.lens.cutoff_r2,
         "fov_deg": eye.tangents.degrees(),
