@@ -229,6 +229,11 @@ impl Card {
         ioctl::get_lease(self.as_fd()).map_err(|errno| self.error("list the lease's objects of", errno))
     }
 
+    /// How many there are of them. Allocates nothing: the vblank loop asks.
+    pub fn leased_object_count(&self) -> Result<usize, Errno> {
+        ioctl::count_leased(self.as_fd()).map(|count| count as usize)
+    }
+
     fn error(&self, operation: &'static str, errno: Errno) -> KmsError {
         KmsError::call(operation, &self.name, errno)
     }

@@ -111,10 +111,16 @@ pub(super) fn list_lessees(fd: BorrowedFd<'_>) -> nix::Result<Vec<u32>> {
 }
 
 pub(super) fn get_lease(fd: BorrowedFd<'_>) -> nix::Result<Vec<u32>> {
-    enumerate(|pointer, count| {
-        let mut argument = drm_mode_get_lease { count_objects: count, pad: 0, objects_ptr: pointer };
-        call(fd, raw::get_lease, &mut argument).map(|()| argument.count_objects)
-    })
+    enumerate(|pointer, count| ask_lease(fd, pointer, count))
+}
+
+pub(super) fn count_leased(fd: BorrowedFd<'_>) -> nix::Result<u32> {
+    ask_lease(fd, 0, 0)
+}
+
+fn ask_lease(fd: BorrowedFd<'_>, pointer: u64, count: u32) -> nix::Result<u32> {
+    let mut argument = drm_mode_get_lease { count_objects: count, pad: 0, objects_ptr: pointer };
+    call(fd, raw::get_lease, &mut argument).map(|()| argument.count_objects)
 }
 
 /// Runs a two-call enumeration of ids until what the kernel has fits what was offered.
