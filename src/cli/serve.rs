@@ -270,8 +270,12 @@ fn wait(
 fn publish(service: &mut Service, json: bool) {
     let reports = service.take_reports();
     if reports.iter().any(|report| report.event == Happening::Offered) {
-        // So that a headset is known by name when its EDID no longer answers.
-        edid_cache::look_around();
+        // So that a headset is known by name when its EDID no longer answers. On a thread of ordinary priority: whoever
+        // waited for the offer asks for it now.
+        let looking = std::thread::Builder::new().name("edids".to_string()).spawn(edid_cache::look_around);
+        if let Err(error) = looking {
+            tracing::debug!(%error, "no EDIDs were remembered");
+        }
     }
     for report in reports {
         tracing::info!("{report}");
