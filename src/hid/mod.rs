@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::headset::hid::{FeatureReports, UsbId};
@@ -15,6 +16,9 @@ use crate::time::Span;
 
 /// Where the kernel shows all nodes to everyone.
 const CLASS: &str = "/sys/class/hidraw";
+
+/// In milliseconds, how long the kernel may take from refusing to taking down the node of a device that has gone.
+const UNTIL_TAKEN_DOWN: u8 = 100;
 
 /// The bus of a `HID_ID` that is USB (`include/uapi/linux/input.h`).
 const BUS_USB: u32 = 3;
@@ -87,15 +91,23 @@ impl Hidraw {
         let length = self.file.read(&mut report)?;
         Ok(Some(report[..length].to_vec()))
     }
+
+    /// Tells a refusal of a device that has gone from others: it is refused with anything at all until the kernel has
+    /// taken the node down, and then hangs up (`hidraw_poll`, hidraw.c).
+    fn refused(&self, errno: Errno) -> io::Error {
+        let mut node = [PollFd::new(self.file.as_fd(), PollFlags::empty())];
+        let gone = poll(&mut node, UNTIL_TAKEN_DOWN).is_ok_and(|ready| ready > 0);
+        if gone { Errno::ENODEV.into() } else { errno.into() }
+    }
 }
 
 impl FeatureReports for Hidraw {
     fn get(&mut self, report: &mut [u8]) -> io::Result<usize> {
-        Ok(ioctl::get_feature(self.file.as_fd(), report)?)
+        ioctl::get_feature(self.file.as_fd(), report).map_err(|errno| self.refused(errno))
     }
 
     fn set(&mut self, report: &[u8]) -> io::Result<()> {
-        Ok(ioctl::set_feature(self.file.as_fd(), report)?)
+        ioctl::set_feature(self.file.as_fd(), report).map_err(|errno| self.refused(errno))
     }
 
     fn pause(&mut self, span: Span) {
