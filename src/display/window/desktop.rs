@@ -12,7 +12,7 @@ use winit::dpi::{PhysicalPosition, PhysicalSize};
 use winit::event::{ElementState, MouseButton, StartCause, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy};
 use winit::platform::scancode::PhysicalKeyExtScancode;
-use winit::platform::{wayland::EventLoopBuilderExtWayland, x11::EventLoopBuilderExtX11};
+use winit::platform::x11::EventLoopBuilderExtX11;
 use winit::window::{Window, WindowId};
 
 use super::{Event, Source, WindowError, scale};
@@ -93,9 +93,7 @@ impl std::fmt::Debug for Desktop {
 fn event_loop() -> Result<EventLoop<Over>, String> {
     let mut builder = EventLoop::with_user_event();
     // The main thread is nothing special on Linux, and is not ours to take.
-    EventLoopBuilderExtX11::with_any_thread(&mut builder, true);
-    EventLoopBuilderExtWayland::with_any_thread(&mut builder, true);
-    builder.build().map_err(|error| said(&error))
+    builder.with_any_thread(true).build().map_err(|error| said(&error))
 }
 
 /// What winit has to say, without the place in its source that comes first.
