@@ -427,7 +427,10 @@ fn round(fault: Fault, on_end: &str, serve: &Program, (card, witness): (&Card, &
     fault.strike(&mut lessee);
     let mut watched = watch(&uevents, witness, struck, || dark(card, crtc, plane, on_end));
     let ended = serve.event("ended");
-    assert_eq!(ended["reason"], fault.reason(), "{fault:?}: {ended}");
+    if !(watched.stood_still && ended["reason"] == "hung") {
+        // Where the machine stood still, so did the lessee, and the watchdog may have come first.
+        assert_eq!(ended["reason"], fault.reason(), "{fault:?}: {ended}");
+    }
     assert_eq!(ended["lessee"], granted["lessee"]);
     assert!(ended["revoked_us"].as_f64().unwrap() <= ended["blanked_us"].as_f64().unwrap(), "{ended}");
     if fault == Fault::Unplug {

@@ -237,14 +237,7 @@ fn a_headset_that_was_lost_is_taken_again() {
                 Watcher::new().presenting();
                 let (_, left) = lessor.end(how);
                 std::thread::sleep(Duration::from_millis(500));
-                let before = demo.cpu();
-                std::thread::sleep(Duration::from_millis(1000));
-                let waiting = demo.cpu() - before;
-                assert!(
-                    waiting <= Span::from_ms(500),
-                    "it spins while it waits: {} s",
-                    waiting.as_secs_f64()
-                );
+                demo.rests();
                 let plugged = Instant::now();
                 plug(true);
                 let left = left.unwrap_or_else(|| lessors()[which]());
@@ -306,11 +299,8 @@ fn a_suspended_lease_is_sat_out_and_resumed_without_a_modeset() {
                 let suspended = Instant::now();
                 card.drop_master().unwrap();
                 std::thread::sleep(Duration::from_millis(300));
-                let before = demo.cpu();
-                assert_eq!(watcher.flips_in(Span::from_ms(2_000)), 0, "it presents though suspended");
-                let spent = demo.cpu() - before;
-                say(&format!("{name}: {} ms of CPU in 2 s of suspension", spent.as_us_f64() / 1e3));
-                assert!(spent <= Span::from_ms(1_000), "it spins: {} s", spent.as_secs_f64());
+                assert_eq!(watcher.flips_in(Span::from_ms(1_000)), 0, "it presents though suspended");
+                demo.rests();
                 let resumed = Instant::now();
                 card.become_master().unwrap();
                 watcher.presenting();

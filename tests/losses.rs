@@ -269,10 +269,7 @@ fn comes_back(giver: &mut Giver, end: End) {
             End::Unplugged => {
                 demo.loses_more_than(before);
                 std::thread::sleep(Duration::from_millis(300));
-                let before = demo.cpu();
-                std::thread::sleep(Duration::from_millis(1000));
-                let spent = demo.cpu() - before;
-                assert!(spent <= Span::from_ms(500), "it spins while it waits: {} s", spent.as_secs_f64());
+                demo.rests();
                 let now = Instant::now();
                 plug_vkms(true);
                 now
@@ -313,10 +310,8 @@ fn sleeps(giver: &mut Giver) {
         asleep.push(Instant::now());
         card.drop_master().unwrap();
         std::thread::sleep(Duration::from_millis(200));
-        let before = demo.cpu();
         assert_eq!(watcher.flips_in(Span::from_ms(1_000)), 0, "it presents though suspended");
-        let spent = demo.cpu() - before;
-        assert!(spent <= Span::from_ms(500), "it spins: {} s", spent.as_secs_f64());
+        demo.rests();
         awake.push(Instant::now());
         card.become_master().unwrap();
         watcher.presenting();

@@ -42,7 +42,9 @@ pub enum WindowError {
     #[error("this program was built without windows: build it with the feature 'window'")]
     NotBuilt,
     /// There is no desktop to open it on, or it does not let us.
-    #[error("no window can be opened ({0}): set DISPLAY to an X server's, or start Xwayland on a Wayland desktop")]
+    #[error(
+        "no window can be opened ({0}): set DISPLAY to an X server's, or start Xwayland on a Wayland desktop"
+    )]
     Refused(String),
     /// Its thread could not be started.
     #[error("could not start the window's thread: {0}")]
