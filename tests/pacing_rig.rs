@@ -1,13 +1,15 @@
 //! The loop's timing in the rig, held against bare page flips in the same run.
 //!
 //! `LEASEHOLD_PACING_SECONDS` says how long each stretch lasts (20 without). What depends on the machine's mood is judged
-//! only while the machine has time: how much of a CPU a loop of sums gets is measured around every stretch. Whatever the
-//! mood, every miss has a cause, nothing is allocated, and pictures are counted right.
+//! only while the machine has time: a loop of sums gets nearly all of a CPU before, between and after the two stretches,
+//! and bare flips themselves come in time. The first such try is the verdict. Whatever the mood, every miss has a cause,
+//! nothing is allocated, pictures are counted right, and no picture waits for the app.
 
 mod rig;
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use leasehold::time::{Instant, Span};
 use rig::{Program, TINY, example, inside, leasehold, pin, say, serve};
@@ -17,9 +19,16 @@ use serde_json::Value;
 const GOAL: f64 = 0.002;
 /// How much later than bare flips the loop may be woken, at the 99th percentile.
 const LATER_US: f64 = 50.0;
-const TRIES: usize = 4;
+const TRIES: usize = 3;
 /// With less of a CPU than this, something else had it, and nothing is learned of the loop.
 const QUIET: f64 = 0.93;
+/// Bare flips that miss more, or are woken later, say that the machine was busy in between.
+const BARE_MISSED: f64 = 0.005;
+const BARE_LATE_US: f64 = 300.0;
+/// What share of the vblanks gets a picture at the least, on a machine however busy, of those that drawing leaves time
+/// for. A loop that waited for an app of 30 ms would show a third.
+const AT_LEAST: f64 = 0.6;
+const PERIOD_US: f64 = 1e6 / 90.0146;
 
 fn seconds() -> u64 {
     std::env::var("LEASEHOLD_PACING_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
@@ -38,29 +47,38 @@ fn share_of_a_cpu() -> f64 {
     quickest * spans.len() as f64 / spans.iter().map(|span| span.as_secs_f64()).sum::<f64>()
 }
 
-/// Bare flips: what part of the vblanks they missed, and how late their thread was woken at the 99th percentile.
-fn bare() -> (f64, f64) {
-    let frames = (seconds() * 90).to_string();
-    let output = example("lessee").args(["--frames", &frames]).output().unwrap();
-    let lines = String::from_utf8_lossy(&output.stdout);
-    let bare: Value = serde_json::from_str(lines.lines().last().expect("a line")).unwrap();
-    let (flips, missed) = (bare["flips"].as_f64().unwrap(), bare["missed"].as_f64().unwrap());
-    (missed / (flips + missed), bare["wake_late_us"]["p99"].as_f64().unwrap())
+/// What bare flips missed of the vblanks, and how late their thread was woken at the 99th percentile.
+struct Bare {
+    missed: f64,
+    late_us: f64,
+}
+
+impl Bare {
+    fn run() -> Self {
+        let frames = (seconds() * 90).to_string();
+        let output = example("lessee").args(["--frames", &frames]).output().unwrap();
+        let lines = String::from_utf8_lossy(&output.stdout);
+        let bare: Value = serde_json::from_str(lines.lines().last().expect("a line")).unwrap();
+        let (flips, missed) = (bare["flips"].as_f64().unwrap(), bare["missed"].as_f64().unwrap());
+        Self { missed: missed / (flips + missed), late_us: bare["wake_late_us"]["p99"].as_f64().unwrap() }
+    }
 }
 
 /// The demo, with what must hold on any machine.
-fn demo(arguments: &[&str]) -> Value {
+fn demo(arguments: &[&str], meanwhile: impl FnOnce(&Child)) -> Value {
     let seconds = seconds().to_string();
     let mut command = leasehold();
     command.args(["demo", "--from", "wayland", "--scene", "grid", "--seconds", &seconds, "--json"]);
-    let output = command.args(arguments).output().expect("the demo starts");
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the demo starts");
+    meanwhile(&child);
+    let output = child.wait_with_output().expect("it is a child");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
     let frames = &report["frames"];
-    let count = |of: &str| frames[of].as_u64().unwrap();
-    assert_eq!(count("vblanks"), count("presented") + count("missed"), "{frames}");
+    assert_eq!(count(&report, "vblanks"), count(&report, "presented") + count(&report, "missed"), "{frames}");
     let causes: u64 = report["misses"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
-    assert_eq!(causes, count("missed"), "every miss has a cause: {}", report["misses"]);
+    assert_eq!(causes, count(&report, "missed"), "every miss has a cause: {}", report["misses"]);
     assert_eq!(report["loop"]["allocations"], 0);
     assert_eq!(report["display"]["clock"], "crtc-sequence");
     let measured = report["display"]["measured_hz"].as_f64().unwrap();
@@ -68,29 +86,53 @@ fn demo(arguments: &[&str]) -> Value {
     report
 }
 
-fn missed_share(report: &Value) -> f64 {
-    report["frames"]["missed"].as_f64().unwrap() / report["frames"]["vblanks"].as_f64().unwrap()
+fn count(report: &Value, of: &str) -> u64 {
+    report["frames"][of].as_u64().unwrap()
 }
 
-/// Tries until `attempt` reaches its goal. One that did not while the machine had time is a failure if no other does.
-fn judge(what: &str, attempt: impl Fn() -> bool) {
-    let mut judged = 0;
+fn missed_share(report: &Value) -> f64 {
+    count(report, "missed") as f64 / count(report, "vblanks") as f64
+}
+
+/// How many vblanks must have a picture on any machine, of `vblanks`, by what drawing and waking took in this very run.
+fn owed(report: &Value, vblanks: u64) -> u64 {
+    let p99_us = |of: &str| report[of]["p99"].as_f64().unwrap();
+    let periods_a_picture = ((p99_us("composite_us") + p99_us("wake_late_us").max(0.0)) / PERIOD_US).ceil();
+    (AT_LEAST * vblanks as f64 / periods_a_picture.max(1.0)) as u64
+}
+
+/// Runs bare flips and then the demo until the machine had time for both, and judges that try, whatever it shows.
+fn judge(what: &str, run: impl Fn() -> Value, reached: impl Fn(&Bare, &Value) -> bool) {
     for _ in 0..TRIES {
         let before = share_of_a_cpu();
-        if attempt() {
+        let bare = Bare::run();
+        let between = share_of_a_cpu();
+        let report = run();
+        let share = before.min(between).min(share_of_a_cpu());
+        let quiet = share >= QUIET && bare.missed <= BARE_MISSED && bare.late_us <= BARE_LATE_US;
+        let figures = format!(
+            "{what}: {} s, {:.0} % of a CPU: missed {:.3} %, bare flips {:.3} %; woken late by {} us at p99, bare flips \
+             {:.0}; {} {} composite {} margin {} latch to photon {}",
+            seconds(),
+            share * 100.0,
+            missed_share(&report) * 100.0,
+            bare.missed * 100.0,
+            report["wake_late_us"]["p99"],
+            bare.late_us,
+            report["frames"],
+            report["misses"],
+            report["composite_us"],
+            report["margin_us"],
+            report["latch_to_photon_us"],
+        );
+        if quiet {
+            say(&figures);
+            assert!(reached(&bare, &report), "on a quiet machine: {figures}");
             return;
         }
-        let share = before.min(share_of_a_cpu());
-        if share >= QUIET {
-            judged += 1;
-        } else {
-            say(&format!("the machine was busy: a thread got {:.0} % of a CPU", share * 100.0));
-        }
+        say(&format!("not counted, the machine was busy: {figures}"));
     }
-    match judged {
-        0 => say(&format!("NOT JUDGED: {what}: the machine was busy each of {TRIES} times")),
-        _ => panic!("{what}: not in any of {TRIES} tries, {judged} of them on a quiet machine"),
-    }
+    say(&format!("NOT JUDGED: the machine was busy: {what}: each of {TRIES} times, with the figures above"));
 }
 
 #[test]
@@ -98,103 +140,209 @@ fn ninety_hertz_are_missed_hardly_more_than_by_bare_flips_and_wakes_come_as_soon
     inside("ninety_hertz_are_missed_hardly_more_than_by_bare_flips_and_wakes_come_as_soon", TINY, || {
         let serve = serve(&[]);
         pin(serve.pid(), 0);
-        judge("missed vblanks and late wakes as bare flips have them", || {
-            let (bare_missed, bare_late) = bare();
-            let report = demo(&[]);
-            let (missed, late) = (missed_share(&report), report["wake_late_us"]["p99"].as_f64().unwrap());
-            say(&format!(
-                "{} s: missed {:.3} %, bare flips {:.3} %; woken late by {late:.0} us at p99, bare flips {bare_late:.0}; \
-                 {} composite {} margin {} latch to photon {}",
-                seconds(),
-                missed * 100.0,
-                bare_missed * 100.0,
-                report["misses"],
-                report["composite_us"],
-                report["margin_us"],
-                report["latch_to_photon_us"],
-            ));
-            missed <= bare_missed + GOAL && late <= bare_late + LATER_US
-        });
+        judge(
+            "vblanks are missed and wakes late as with bare flips",
+            || demo(&[], |_| ()),
+            |bare, report| {
+                let late_us = report["wake_late_us"]["p99"].as_f64().unwrap();
+                missed_share(report) <= bare.missed + GOAL && late_us <= bare.late_us + LATER_US
+            },
+        );
     });
 }
 
 #[test]
-fn an_app_that_is_late_or_stops_for_two_seconds_costs_no_picture() {
-    inside("an_app_that_is_late_or_stops_for_two_seconds_costs_no_picture", TINY, || {
+fn an_app_that_is_always_late_costs_no_picture() {
+    inside("an_app_that_is_always_late_costs_no_picture", TINY, || {
         let serve = serve(&[]);
         pin(serve.pid(), 0);
-        for app_ms in ["30", "2000"] {
-            judge("a picture at every vblank, whatever the app does", || {
-                let (bare_missed, _) = bare();
-                let report = demo(&["--app-ms", app_ms]);
-                let frames = &report["frames"];
-                say(&format!(
-                    "--app-ms {app_ms}: missed {:.3} %, bare flips {:.3} %; {frames} {}",
-                    missed_share(&report) * 100.0,
-                    bare_missed * 100.0,
-                    report["misses"]
-                ));
-                // On any machine: what the app does not draw is shown again.
-                let count = |of: &str| frames[of].as_u64().unwrap();
-                assert!(count("app_submitted") < count("vblanks") / 2, "{frames}");
-                assert!(count("rewarped") + count("app_submitted") + 2 >= count("presented"), "{frames}");
-                missed_share(&report) <= bare_missed + GOAL
-            });
-        }
+        let late_app = || {
+            let report = demo(&["--app-ms", "30"], |_| ());
+            // On any machine: what the app does not draw is shown again, and nothing waits for it.
+            let (submitted, vblanks) = (count(&report, "app_submitted"), count(&report, "vblanks"));
+            let (presented, owed) = (count(&report, "presented"), owed(&report, vblanks));
+            assert!(submitted < vblanks / 2, "{report}");
+            assert!(count(&report, "rewarped") + submitted + 2 >= presented, "{report}");
+            assert!(presented >= owed, "{presented} pictures, {owed} owed: {report}");
+            report
+        };
+        judge("--app-ms 30", late_app, |bare, report| missed_share(report) <= bare.missed + GOAL);
     });
+}
+
+/// Where in the library's calls an app may stop besides, and that it holds nothing then that the loop needs, is in
+/// `app_stops.rs`.
+#[test]
+fn an_app_that_stops_once_for_two_seconds_and_comes_back_costs_no_picture() {
+    inside("an_app_that_stops_once_for_two_seconds_and_comes_back_costs_no_picture", TINY, || {
+        if !Path::new(STRACE).exists() {
+            return say("SKIPPED: no app is stopped: no strace (install the package strace)");
+        }
+        let serve = serve(&[]);
+        pin(serve.pid(), 0);
+        let stopped_app = || {
+            let report = demo(&[], |demo| stop_for_two_seconds(&thread_named(demo.id(), "app")));
+            let owed = owed(&report, 180);
+            assert!(count(&report, "rewarped") >= owed, "{owed} owed while the app stood still: {report}");
+            report
+        };
+        judge("an app that stops for 2 s", stopped_app, |bare, report| {
+            missed_share(report) <= bare.missed + GOAL
+        });
+    });
+}
+
+const STRACE: &str = "/usr/bin/strace";
+
+/// Holds one thread for two seconds where it would have slept until its next frame, and sees that it goes on.
+fn stop_for_two_seconds(thread: &str) {
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let log = "/tmp/stopped.log";
+    let arguments = [
+        "5",
+        STRACE,
+        "-q",
+        "-T",
+        "-o",
+        log,
+        "-e",
+        "trace=clock_nanosleep",
+        "-e",
+        "inject=clock_nanosleep:delay_exit=2000000:when=5",
+        "-p",
+        thread,
+    ];
+    Command::new("timeout").args(arguments).status().expect("timeout is part of coreutils");
+    let log = std::fs::read_to_string(log).expect("strace wrote what it saw");
+    let stopped = log.lines().position(|line| line.contains("(DELAYED)"));
+    let after = stopped.map_or(0, |stopped| log.lines().count() - stopped - 1);
+    assert!(after >= 5, "it stops once and comes back: {log}");
 }
 
 #[test]
 fn a_frame_takes_six_system_calls_at_most() {
     inside("a_frame_takes_six_system_calls_at_most", TINY, || {
-        let strace = Path::new("/usr/bin/strace");
-        if !strace.exists() {
+        if !Path::new(STRACE).exists() {
             return say("SKIPPED: system calls are not counted: no strace (install the package strace)");
         }
         let _serve = serve(&[]);
         let mut demo = leasehold();
         demo.args(["demo", "--from", "wayland", "--scene", "grid", "--json"]).stderr(Stdio::null());
         let demo = Program::start(&mut demo);
-        let thread = vblank_thread(&demo);
+        let process = demo.pid().as_raw() as u32;
+        let vblank = thread_named(process, "vblank");
         std::thread::sleep(std::time::Duration::from_secs(3));
-        // Only that thread is slowed down by being watched.
-        let log = "/tmp/strace.log";
-        let arguments = ["5", "/usr/bin/strace", "-q", "-o", log, "-p", &thread];
-        Command::new("timeout").args(arguments).status().expect("timeout is part of coreutils");
-        let log = std::fs::read_to_string(log).expect("strace wrote what it saw");
-        // This kernel alone tells the time by a system call; others do without.
-        let log: Vec<&str> = log.lines().filter(|line| !line.starts_with("clock_gettime")).collect();
-        let calls = |name: &str| log.iter().filter(|line| line.starts_with(name)).count();
-        // Each frame is one commit. A driver that draws on the CPU hands work over by futexes.
-        let frames = log.iter().filter(|line| line.contains("DRM_IOCTL_MODE_ATOMIC")).count();
-        let (all, futexes) = (log.len(), calls("futex"));
+        let watched = Watched::of(process, &vblank);
+        // Each frame is one commit.
+        let frames = watched.of_loop.iter().filter(|line| line.contains(COMMIT)).count();
+        let calls = |name: &str| watched.of_loop.iter().filter(|line| line.starts_with(name)).count();
+        let (all, drivers) = (watched.of_loop.len(), watched.shared_futexes());
         let a_frame = |count: usize| count as f64 / frames.max(1) as f64;
         say(&format!(
-            "{frames} frames: {:.2} system calls each, {:.2} of them the driver's futexes; {:.2} sleeps, {:.2} polls, {:.2} \
-             reads, {:.2} ioctls",
+            "{frames} frames: {:.2} system calls each, {:.2} of them futexes, {:.2} futexes shared with the driver's threads; \
+             {:.2} sleeps, {:.2} polls, {:.2} reads, {:.2} ioctls; {}",
             a_frame(all),
-            a_frame(futexes),
+            a_frame(calls("futex")),
+            a_frame(drivers),
             a_frame(calls("clock_nanosleep")),
             a_frame(calls("ppoll")),
             a_frame(calls("read")),
             a_frame(calls("ioctl")),
+            watched.names,
         ));
-        assert!(frames > 20, "{log:?}");
-        assert!(a_frame(all - futexes) <= 6.0, "{log:?}");
+        if frames < 10 {
+            return say(
+                "NOT JUDGED: the machine was busy: fewer than 10 frames in 20 s while system calls were counted",
+            );
+        }
+        assert!(a_frame(all - drivers) <= 6.0, "{:?}", watched.of_loop);
     });
 }
 
-/// The id of the demo's vblank thread, once it runs.
-fn vblank_thread(demo: &Program) -> String {
-    let tasks = format!("/proc/{}/task", demo.pid());
+const COMMIT: &str = "DRM_IOCTL_MODE_ATOMIC";
+/// So many commits are not looked at.
+const BEGINNING: usize = 10;
+
+/// What strace saw of the loop's thread, and of the threads with which a driver draws on the CPU.
+struct Watched {
+    names: String,
+    of_loop: Vec<String>,
+    drivers_futexes: HashSet<String>,
+}
+
+impl Watched {
+    /// Only these threads are slowed down by being watched.
+    fn of(process: u32, vblank: &str) -> Self {
+        let log = "/tmp/strace.log";
+        let mut strace = Command::new("timeout");
+        strace.args(["20", STRACE, "-q", "-o", log, "-p", vblank]);
+        // Every thread of ours has a name but the first. A driver's that have none are called as the program is.
+        let threads = threads(process);
+        let names = threads.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ");
+        let drivers = threads.iter().filter(|(thread, name)| {
+            name.starts_with("llvmpipe") || (name == "leasehold" && *thread != process.to_string())
+        });
+        strace.args(drivers.flat_map(|(thread, _)| ["-p", thread.as_str()]));
+        strace.status().expect("timeout is part of coreutils");
+        let log = std::fs::read_to_string(log).expect("strace wrote what it saw");
+        let mut watched = Self { names, of_loop: Vec::new(), drivers_futexes: HashSet::new() };
+        // With one thread to watch, strace does not say which it was.
+        let lines = log.lines().map(|line| match line.split_once(' ') {
+            Some((thread, call)) if thread.parse::<u32>().is_ok() => (thread, call.trim_start()),
+            _ => (vblank, line),
+        });
+        for (thread, call) in lines {
+            if thread != vblank {
+                watched.drivers_futexes.extend(futex(call).map(str::to_string));
+            // The rig's kernel alone tells the time by a system call; others do without.
+            } else if !call.starts_with("<...") && !call.starts_with("clock_gettime") {
+                watched.of_loop.push(call.to_string());
+            }
+        }
+        watched.leave_out_the_beginning();
+        watched
+    }
+
+    /// On a busy machine the display is only now lit, which takes calls of its own; and the last frame was cut short.
+    fn leave_out_the_beginning(&mut self) {
+        let commits = self.of_loop.iter().enumerate().filter(|(_, call)| call.contains(COMMIT));
+        let commits: Vec<usize> = commits.map(|(at, _)| at).collect();
+        if let ([.., last], Some(first)) = (commits.as_slice(), commits.get(BEGINNING)) {
+            self.of_loop = self.of_loop[first + 1..=*last].to_vec();
+        }
+    }
+
+    /// How many of the loop's futexes are on an address to which a thread of the driver came too: those hand work over to
+    /// it or wait for it. All others count as the loop's own.
+    fn shared_futexes(&self) -> usize {
+        let futexes = self.of_loop.iter().filter_map(|call| futex(call));
+        futexes.filter(|address| self.drivers_futexes.contains(*address)).count()
+    }
+}
+
+/// The address of a futex call.
+fn futex(call: &str) -> Option<&str> {
+    call.strip_prefix("futex(")?.split(',').next()
+}
+
+/// The threads of a process, by id and name.
+fn threads(process: u32) -> Vec<(String, String)> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs").flatten();
+    let named = tasks.filter_map(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        Some((task.file_name().to_string_lossy().into_owned(), name.trim().to_string()))
+    });
+    named.collect()
+}
+
+/// The id of the thread of this name, once it runs.
+fn thread_named(process: u32, wanted: &str) -> String {
     let start = Instant::now();
     while Instant::now() - start < Span::from_ms(30_000) {
-        for task in std::fs::read_dir(&tasks).expect("it runs").flatten() {
-            if std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "vblank") {
-                return task.file_name().to_string_lossy().into_owned();
-            }
+        if let Some((thread, _)) = threads(process).into_iter().find(|(_, name)| name == wanted) {
+            return thread;
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    panic!("there was no vblank thread within 30 s");
+    panic!("there was no thread '{wanted}' within 30 s");
 }

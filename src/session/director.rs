@@ -101,7 +101,7 @@ impl Director {
         }
         let (ended, granted) = outcome?;
         means.thread_priority = granted.scheduling;
-        means.refusals = granted.refusals;
+        means.refusals = granted.refusals.into_iter().chain(self.device.queue_refusal()).collect();
         Ok((ended, means))
     }
 }

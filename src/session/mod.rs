@@ -177,6 +177,9 @@ fn open_device(venue: &Venue, validation: bool) -> Result<Arc<Device>, VulkanErr
     // Nothing is lost if a panel that is not there shows a frame late, and the desktop wants the CPU too.
     let waiter = (!matches!(venue, Venue::Simulated)).then_some(Urgency::Vblank);
     let device = Device::open_for(&instance, waiter)?;
+    if let Some(refusal) = device.queue_refusal() {
+        tracing::info!("{refusal}");
+    }
     if !device.is_cpu() {
         everywhere.keep();
     }

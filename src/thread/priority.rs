@@ -48,7 +48,10 @@ pub fn make_realtime(urgency: Urgency) -> Granted {
     }
     // SAFETY: PR_SET_TIMERSLACK takes one integer and no pointers; 1 ns is the least.
     if unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) } != 0 {
-        refusals.push("a timer slack of 1 ns was refused".to_string());
+        refusals.push(format!(
+            "a timer slack of 1 ns was refused ({}): allow prctl(PR_SET_TIMERSLACK) in the seccomp filter this runs under",
+            Errno::last().desc()
+        ));
     }
     Granted { scheduling, refusals }
 }

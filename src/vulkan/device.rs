@@ -190,6 +190,11 @@ impl Device {
         self.queue_priority
     }
 
+    /// What to say of a driver that gave our queue less than the highest priority, with the remedy.
+    pub fn queue_refusal(&self) -> Option<String> {
+        refusal_of(self.queue_priority)
+    }
+
     /// Its counter, with which it stamps its work.
     pub fn counter(&self) -> Counter {
         self.counter
@@ -372,6 +377,17 @@ fn calibrates(instance: &Instance, candidate: &Candidate) -> bool {
         .all(|domain| domains.contains(domain))
 }
 
+fn refusal_of(granted: &str) -> Option<String> {
+    // A driver without a notion of priorities refused nothing.
+    let refused = !["realtime", "unknown"].contains(&granted);
+    refused.then(|| {
+        format!(
+            "a GPU queue of realtime priority was refused, it has {granted}: give the program CAP_SYS_NICE ('setcap \
+             cap_sys_nice+ep', or AmbientCapabilities in its unit)"
+        )
+    })
+}
+
 /// Creates the device with the highest queue priority that the driver grants us.
 fn create(
     instance: &Instance,
@@ -411,10 +427,24 @@ fn create(
             // VK_KHR_global_priority: a driver may refuse what needs CAP_SYS_NICE.
             Err(vk::Result::ERROR_NOT_PERMITTED_KHR | vk::Result::ERROR_INITIALIZATION_FAILED) => {
                 refused = vk::Result::ERROR_NOT_PERMITTED_KHR;
-                tracing::debug!("the driver refused a queue of {name} priority");
             }
             Err(result) => return Err(VulkanError::Call { operation: "open the device", result }),
         }
     }
     Err(VulkanError::Call { operation: "open the device", result: refused })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal_of;
+
+    #[test]
+    fn a_refused_queue_priority_is_said_with_its_remedy() {
+        for granted in ["high", "medium"] {
+            let refusal = refusal_of(granted).expect("less than the highest");
+            assert!(refusal.contains(granted) && refusal.contains("cap_sys_nice"), "{refusal}");
+        }
+        assert_eq!(refusal_of("realtime"), None);
+        assert_eq!(refusal_of("unknown"), None);
+    }
 }
