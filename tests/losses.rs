@@ -52,7 +52,7 @@ fn whatever_becomes_of_the_lease_the_demo_says_so_and_ends_or_comes_back() {
     }
     let tree = || debian().map(Some);
     let uml = run_in(Ok(Machine::uml()), TEST, TINY, tree);
-    let qemu = qemu::plugged(TEST, || run_in(qemu::machine(SIZE), TEST, TINY, tree));
+    let qemu = qemu::attended(TEST, || run_in(qemu::machine(SIZE), TEST, TINY, tree));
     let printed = [uml, qemu];
     let rows = printed.iter().flatten().flat_map(|text| text.lines());
     say(HEAD);

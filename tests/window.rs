@@ -25,12 +25,12 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-/// A demo that prints its report as it ends.
+/// A demo seen on that desktop.
 fn demo(desktop: &Desktop, arguments: &[&str]) -> Program {
     let mut demo = leasehold();
-    demo.args(["demo", "--json", "--scene", "grid"]).args(arguments);
+    demo.args(["demo", "--scene", "grid"]).args(arguments);
     demo.env("DISPLAY", desktop.name()).env_remove("WAYLAND_DISPLAY").env("LEASEHOLD_VALIDATION", "1");
-    Program::start(&mut demo)
+    Program::mute(&mut demo)
 }
 
 fn read(path: &Path) -> Value {
@@ -54,20 +54,20 @@ fn a_window_shows_the_panel_and_its_keys_steer() {
     let (picture, report) = (path("shown.png"), path("report.json"));
     let mut demo = demo(&desktop, &["--from", "window", "--capture", &picture, "--report", &report]);
     let window = desktop.window();
-    wait_for("the panel is in the window", || window.pixels().is_lit());
-    let ahead = window.pixels();
+    wait_for("the panel is in the window", || window.picture().is_lit());
+    let ahead = window.picture();
     window.focus();
     desktop.key(LEFT, true);
-    wait_for("the picture turns", || window.pixels().differs_from(&ahead) > 0.05);
+    wait_for("the picture turns", || window.picture().differs_from(&ahead) > 0.05);
     desktop.key(LEFT, false);
-    let mut before = window.pixels();
+    let mut before = window.picture();
     wait_for("the picture comes to rest", || {
         std::thread::sleep(Duration::from_millis(300));
-        let now = window.pixels();
+        let now = window.picture();
         now.differs_from(&std::mem::replace(&mut before, now.clone())) == 0.0
     });
     desktop.key(ESCAPE, true);
-    assert!(demo.wait().success());
+    assert!(demo.ends_within(PATIENCE).success());
     let report = read(Path::new(&report));
     assert_eq!(report["display"]["source"], "window");
     assert_eq!(report["loop"]["allocations"], 0);
@@ -81,9 +81,9 @@ fn closing_the_window_ends_a_demo_that_is_seen_nowhere_else() {
     let Some(desktop) = desktop("closing_the_window_ends_a_demo_that_is_seen_nowhere_else") else { return };
     let mut demo = demo(&desktop, &["--from", "window"]);
     let window = desktop.window();
-    wait_for("the panel is in the window", || window.pixels().is_lit());
+    wait_for("the panel is in the window", || window.picture().is_lit());
     window.close();
-    assert!(demo.wait().success());
+    assert!(demo.ends_within(PATIENCE).success());
 }
 
 #[test]
@@ -91,12 +91,12 @@ fn a_headset_goes_on_when_its_mirror_is_closed() {
     let Some(desktop) = desktop("a_headset_goes_on_when_its_mirror_is_closed") else { return };
     let mut demo = demo(&desktop, &["--from", "simulated", "--mirror"]);
     let window = desktop.window();
-    wait_for("the panel is in the mirror", || window.pixels().is_lit());
+    wait_for("the panel is in the mirror", || window.picture().is_lit());
     window.close();
     wait_for("the window closes", || window.is_gone());
     std::thread::sleep(Duration::from_millis(500));
     demo.signal(Signal::SIGTERM);
-    assert!(demo.wait().success());
+    assert!(demo.ends_within(PATIENCE).success());
 }
 
 #[test]
@@ -110,11 +110,11 @@ fn a_desktop_that_hangs_holds_no_headset_up() {
         let mut demo = demo(&desktop, &arguments);
         if mirror {
             let window = desktop.window();
-            wait_for("the panel is in the mirror", || window.pixels().is_lit());
+            wait_for("the panel is in the mirror", || window.picture().is_lit());
             desktop.signal(Signal::SIGSTOP);
         }
         // With the desktop asleep to the end: whoever waited for it would never get there.
-        let status = demo.wait();
+        let status = demo.ends_within(PATIENCE);
         desktop.signal(Signal::SIGCONT);
         assert!(status.success());
         let report = read(Path::new(&report));

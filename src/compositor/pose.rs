@@ -2,6 +2,8 @@
 
 use glam::{DQuat, DVec3, EulerRot};
 
+use crate::time::Instant;
+
 /// An orientation of the head. X is right, Y up, and it looks along negative Z.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pose {
@@ -36,6 +38,24 @@ impl Pose {
 impl Default for Pose {
     fn default() -> Self {
         Self::AHEAD
+    }
+}
+
+/// Says where the head looks at a given time, as near as can be told when asked.
+///
+/// The loop and the application both ask, each on its own thread.
+pub trait PoseSource: std::fmt::Debug + Send + Sync {
+    /// The pose expected at `photon`. Called in the loop: must not block or allocate.
+    fn pose_at(&self, photon: Instant) -> Pose;
+}
+
+/// A head that never turns: for want of anything that tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead;
+
+impl PoseSource for Ahead {
+    fn pose_at(&self, _photon: Instant) -> Pose {
+        Pose::AHEAD
     }
 }
 

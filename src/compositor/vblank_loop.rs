@@ -4,45 +4,26 @@
 //! that is nearly too slow then still shows a new frame at every vblank.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calm;
 use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
-use super::frames::{AppFrame, AppTotals, DisplayState, FrameReader, SLOTS};
+use super::frames::{AppFrame, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
 use super::layer::{Layer, MAX_LAYERS};
 use super::mirror::Mirror;
 use super::overlay::Overlay;
-use super::pose::Pose;
+use super::pose::PoseSource;
 use super::presence::{News, Presence, Shown};
+use super::run::{Ended, Limit, Run};
 use super::scanout::Picture;
 use crate::display::{Clock, Description, Display, DisplayError};
 use crate::headset::Illumination;
 use crate::kms::Vblank;
-use crate::lease::liveness::Loss;
 use crate::pacing::{Frame, Pacer, RateCheck, Timing};
 use crate::thread::{allocations::allocations, sleep_until, system_calls};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Image, VulkanError};
-
-/// Says where the head looks at a given time, as near as can be told when asked.
-///
-/// The loop and the application both ask, each on its own thread.
-pub trait PoseSource: std::fmt::Debug + Send + Sync {
-    /// The pose expected at `photon`. Called in the loop: must not block or allocate.
-    fn pose_at(&self, photon: Instant) -> Pose;
-}
-
-/// A head that never turns: for want of anything that tells.
-#[derive(Clone, Copy, Debug)]
-pub struct Ahead;
-
-impl PoseSource for Ahead {
-    fn pose_at(&self, _photon: Instant) -> Pose {
-        Pose::AHEAD
-    }
-}
 
 /// One of the pictures that the display shows in turn, with a pass from each slot of eye images and from the calm scene.
 #[derive(Debug)]
@@ -74,69 +55,6 @@ impl LoopPicture {
 enum Source {
     App(AppFrame, f64),
     Calm(f64),
-}
-
-/// What ends a run.
-#[derive(Clone, Debug)]
-pub struct Limit {
-    /// So many frames on the panel, the first included.
-    pub frames: Option<u64>,
-    /// So long after the first frame came on.
-    pub time: Option<Span>,
-    /// As soon as this is set.
-    pub stop: Arc<AtomicBool>,
-}
-
-impl Limit {
-    /// Whether it is reached at `now`, by a run with that history.
-    pub fn is_reached(&self, history: &History, now: Instant) -> bool {
-        let lit_for = history.first_flip.map(|first| now - first);
-        self.stop.load(Ordering::Relaxed)
-            || self.frames.is_some_and(|frames| history.frames >= frames)
-            || self.time.zip(lit_for).is_some_and(|(time, lit_for)| lit_for >= time)
-    }
-}
-
-/// A run that has ended, and what outlives it.
-#[derive(Debug)]
-pub struct Ended {
-    /// What it was like.
-    pub run: Run,
-    /// The display, still lit.
-    pub display: Box<dyn Display>,
-    /// Where the app's frames come from.
-    pub frames: FrameReader,
-}
-
-/// What a run was like.
-#[derive(Debug)]
-pub struct Run {
-    /// What it ran on.
-    pub description: Description,
-    /// What happened, in this run and in those that it carries on.
-    pub history: History,
-    /// Vblanks a second, by the display's own stamps.
-    pub measured_hz: Option<f64>,
-    /// What became of the app's frames.
-    pub app: AppTotals,
-    /// Allocations of the loop after its first second.
-    pub allocations: u64,
-    /// System calls of this library a frame, in the loop after its first second.
-    pub system_calls_per_frame: f64,
-    /// The picture on the panel when it ended.
-    pub last_picture: Option<Arc<Image>>,
-    /// What ended it early, if anything.
-    pub error: Option<DisplayError>,
-}
-
-impl Run {
-    /// What its lease was lost to, if that ended it.
-    pub fn loss(&self) -> Option<Loss> {
-        match self.error {
-            Some(DisplayError::LeaseLost { why, .. }) => Some(why),
-            _ => None,
-        }
-    }
 }
 
 /// The vblank loop, ready to run.

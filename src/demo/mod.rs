@@ -93,21 +93,7 @@ pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
     options.poses = steering.clone();
     options.board = Some(board.clone());
     let painter = scene.painter().map_err(SessionError::from)?;
-    let viewer = Viewer::default();
-    // Before the headset, with which this thread may have to keep to one CPU.
-    let mut window = None;
-    if mirror || options.from == From::Window {
-        window = Some(open_window(&viewer, &steering, options.from == From::Window)?);
-        options.viewer = Some(viewer.clone());
-    }
-    let anything_goes = options.from == From::Lease(Way::Auto);
-    let mut headset = Headset::open(options)?;
-    if window.is_none() && anything_goes && headset.source().is_none() {
-        match open_window(&viewer, &steering, true) {
-            Ok(opened) => (window, headset) = (Some(opened), headset.seen_in_window(viewer)),
-            Err(error) => tracing::info!("not from window: {error}"),
-        }
-    }
+    let (mut headset, window) = open(options, mirror, &steering)?;
     let reads_devices =
         window.is_none() && headset.source().is_some_and(|source| source == Source::Seat || bare_terminal);
     let input = reads_devices.then(|| Input::start(steering.clone()));
@@ -126,6 +112,33 @@ pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
     let report = Report::new(&ending.run, &setup(&ending, process_start), &summary);
     let picture = if capture { ending.picture().map_err(SessionError::from)? } else { None };
     Ok(Outcome { report, picture, traced, error: ending.take_error(), rest: ending })
+}
+
+/// Opens the headset, and the window that is to show what it does, or that is all there is.
+fn open(
+    mut options: Options,
+    mirror: bool,
+    steering: &Arc<Steering>,
+) -> Result<(Headset, Option<Window>), DemoError> {
+    let viewer = Viewer::default();
+    let (is_all, anything_goes) = (options.from == From::Window, options.from == From::Lease(Way::Auto));
+    if mirror || is_all {
+        options.viewer = Some(viewer.clone());
+        // Before the headset, with which this thread may have to keep to one CPU.
+        let window = open_window(&viewer, steering, is_all)?;
+        return Ok((Headset::open(options)?, Some(window)));
+    }
+    let headset = Headset::open(options)?;
+    if !anything_goes || headset.source().is_some() {
+        return Ok((headset, None));
+    }
+    match open_window(&viewer, steering, true) {
+        Ok(window) => Ok((headset.seen_in_window(viewer), Some(window))),
+        Err(error) => {
+            tracing::info!("not from window: {error}");
+            Ok((headset, None))
+        }
+    }
 }
 
 /// Opens a window that shows what `viewer` sees and steers with its keys; if it `is_all` there is, closing it ends the demo.

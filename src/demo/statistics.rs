@@ -28,12 +28,15 @@ pub fn keep(board: Board, numbers: Arc<Mutex<Numbers>>) -> std::io::Result<Worke
     })
 }
 
+/// New pictures a second; what went wrong in the last second and in all; the least margin, and the usual latency.
 fn lines(numbers: &Numbers) -> [String; 5] {
     let ms = |span: Span| span.as_us_f64() / 1000.0;
+    let row = |name: &str, second: &str, all: &str| format!("{name:<9}{second:>3} {all:>7}");
+    let counts = |name, [second, all]: [u64; 2]| row(name, &second.to_string(), &all.to_string());
     [
-        format!("{:.1} frames a second", numbers.frames_a_second),
-        format!("missed  {} of {}", numbers.missed[0], numbers.missed[1]),
-        format!("late app {} of {}", numbers.rewarped[0], numbers.rewarped[1]),
+        row(&format!("{:.1} Hz", numbers.frames_a_second), "1 s", "all"),
+        counts("missed", numbers.missed),
+        counts("late app", numbers.rewarped),
         format!("margin  {:.1} ms", ms(numbers.least_margin)),
         format!("latency {:.1} ms", ms(numbers.latch_to_photon)),
     ]
@@ -100,7 +103,6 @@ mod tests {
             missed: [143, 1_000_000],
             rewarped: [143, 1_000_000],
             least_margin: Span::from_us(-999_900),
-            longest_composite: Span::ZERO,
             latch_to_photon: Span::from_us(999_900),
         };
         for line in lines(&worst) {

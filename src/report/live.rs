@@ -21,7 +21,6 @@ struct Recent {
     missed: u64,
     rewarped: bool,
     margin: Span,
-    composite: Span,
     latch_to_photon: Span,
 }
 
@@ -36,8 +35,6 @@ pub struct Numbers {
     pub rewarped: [u64; 2],
     /// The least that a frame was ready before its vblank.
     pub least_margin: Span,
-    /// The longest composite.
-    pub longest_composite: Span,
     /// From pose to light, on average.
     pub latch_to_photon: Span,
 }
@@ -57,7 +54,6 @@ impl Live {
             missed: record.missed,
             rewarped: frame.rewarped,
             margin: frame.margin(),
-            composite: frame.drawn - frame.latch,
             latch_to_photon: frame.photon - frame.latch,
         };
         self.next += 1;
@@ -78,7 +74,6 @@ impl Live {
             missed: [second.clone().map(|frame| frame.missed).sum(), self.missed],
             rewarped: [second.clone().filter(|frame| frame.rewarped).count() as u64, self.rewarped],
             least_margin: second.clone().map(|frame| frame.margin).min().unwrap_or_default(),
-            longest_composite: second.clone().map(|frame| frame.composite).max().unwrap_or_default(),
             latch_to_photon: second.fold(Span::ZERO, |sum, frame| sum + frame.latch_to_photon) / count,
         }
     }

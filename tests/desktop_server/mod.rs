@@ -14,6 +14,7 @@ use x11rb::protocol::xproto::{
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
+use crate::rig::picture::Picture;
 use crate::rig::say;
 
 /// A server, and a connection of the test's own.
@@ -116,7 +117,7 @@ impl Window<'_> {
     }
 
     /// What is in it.
-    pub fn pixels(&self) -> Pixels {
+    pub fn picture(&self) -> Picture {
         let x = &self.desktop.x;
         let size = x.get_geometry(self.id).unwrap().reply().unwrap();
         let (width, height) = (size.width, size.height);
@@ -124,45 +125,6 @@ impl Window<'_> {
         // A window that is not mapped yet has none.
         let data = image.map_or(Vec::new(), |image| image.data);
         let colours = data.chunks_exact(4).map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
-        Pixels { width: width.into(), height: height.into(), colours }
-    }
-}
-
-/// A picture of a window: red, green and blue.
-#[derive(Clone)]
-pub struct Pixels {
-    width: usize,
-    height: usize,
-    colours: Vec<[u8; 3]>,
-}
-
-/// Dither shifts codes from frame to frame.
-const DITHER: u8 = 2;
-
-fn differ(a: [u8; 3], b: [u8; 3]) -> bool {
-    a.iter().zip(b).any(|(a, b)| a.abs_diff(b) > DITHER)
-}
-
-impl Pixels {
-    /// Whether there is anything bright in it.
-    pub fn is_lit(&self) -> bool {
-        self.colours.iter().any(|colour| colour.iter().all(|&code| code > 200))
-    }
-
-    /// What part of it differs by more than dither does.
-    pub fn differs_from(&self, other: &Self) -> f64 {
-        let pairs = self.colours.iter().zip(&other.colours);
-        pairs.filter(|(a, b)| differ(**a, **b)).count() as f64 / self.colours.len().max(1) as f64
-    }
-
-    /// What part of it differs from a panel's codes, as large as they fit into the window.
-    pub fn differs_from_panel(&self, codes: &[u8], [width, height]: [usize; 2]) -> f64 {
-        assert_eq!(self.width * height, self.height * width, "the panel's proportions, for simplicity");
-        let shown = (0..self.height).flat_map(|y| (0..self.width).map(move |x| (x, y)));
-        let off = shown.zip(&self.colours).filter(|&((x, y), colour)| {
-            let at = (y * height / self.height * width + x * width / self.width) * 3;
-            differ(*colour, [codes[at], codes[at + 1], codes[at + 2]])
-        });
-        off.count() as f64 / self.colours.len() as f64
+        Picture { width: width.into(), height: height.into(), colours }
     }
 }

@@ -10,6 +10,7 @@
 pub mod demo;
 pub mod desktop;
 pub mod mesa;
+pub mod picture;
 pub mod qemu;
 pub mod supervisor;
 
@@ -249,6 +250,12 @@ pub struct Program {
 }
 
 impl Program {
+    /// Starts one that prints no JSON, or none that is of interest.
+    pub fn mute(command: &mut Command) -> Self {
+        let child = command.stdout(Stdio::null()).spawn().expect("the program starts");
+        Self { child, lines: channel().1, orders: None }
+    }
+
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
         let mut child =
@@ -311,6 +318,18 @@ impl Program {
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("it is a child")
+    }
+
+    /// Waits for its end, which is to come within `patience`.
+    pub fn ends_within(&mut self, patience: Span) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is a child") {
+                return status;
+            }
+            assert!(Instant::now() - start < patience, "it hangs");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
