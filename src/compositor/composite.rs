@@ -260,12 +260,12 @@ impl Pass {
     pub fn rehearse(&mut self) -> Result<(), VulkanError> {
         self.set_layers(&[])?;
         self.latch(Pose::AHEAD, Pose::AHEAD, 0);
-        self.run()?;
+        self.commands.run(REHEARSAL_TIMEOUT)?;
         if self.tools.layers > 0 {
             let (image, quad) = (self.tools.nothing.clone(), Quad::ahead(1.0, [1.0, 1.0]));
             self.set_layers(&[Layer { image, quad, opacity: 0.0 }])?;
             self.latch(Pose::AHEAD, Pose::AHEAD, 0);
-            self.run()?;
+            self.commands.run(REHEARSAL_TIMEOUT)?;
             self.set_layers(&[])?;
         }
         Ok(())
@@ -351,6 +351,8 @@ fn black(maps: Option<&Mura>, format: PixelFormat) -> [f32; 4] {
 
 /// Only a hung device gets there.
 const RUN_TIMEOUT: Span = Span::from_ms(10_000);
+/// A driver that draws on the CPU compiles as it draws for the first time: seconds, and minutes where that CPU is emulated.
+const REHEARSAL_TIMEOUT: Span = Span::from_ms(120_000);
 
 /// The Vulkan format whose memory layout a scanout format has: both have blue in the lowest bits.
 pub(crate) fn vulkan_format(format: PixelFormat) -> vk::Format {
