@@ -4,7 +4,8 @@
 
 PACKAGES := gcc libc6-dev pkg-config libgbm-dev libvulkan1 mesa-vulkan-drivers
 TEST_PACKAGES := $(PACKAGES) vulkan-validationlayers spirv-tools edid-decode util-linux xz-utils mmdebstrap \
-	qemu-system-x86 cpio busybox-static file libseat-dev seatd python3
+	qemu-system-x86 cpio busybox-static file libseat-dev seatd python3 strace \
+	xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0
 export LEASEHOLD_RIG ?= $(abspath ../shared/rig/uml/run)
 export LEASEHOLD_RIG_QEMU ?= $(abspath ../shared/rig/qemu/run)
 export LEASEHOLD_HEADSETS ?= $(abspath ../shared/headsets)
