@@ -128,9 +128,8 @@ fn rubbish_on_the_socket_harms_nobody_else() {
             }
         }
         drop(crowd);
-        settle(&serve, before);
+        let after = settle(&serve, before);
         tally.listen(&serve);
-        let after = Footprint::of(&serve);
         say(&format!("{tally:?}\nbefore: {before}\nafter: {after}"));
         assert!(tally.granted > 0, "no babbler ever got as far as a lease");
         assert_eq!((after.fds, after.card_files), (before.fds, before.card_files));
@@ -221,14 +220,15 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Waits until `serve` has seen everyone off; not for ever.
-fn settle(serve: &Program, before: Footprint) {
+fn settle(serve: &Program, before: Footprint) -> Footprint {
     for _ in 0..100 {
         let now = Footprint::of(serve);
         if (now.fds, now.card_files) == (before.fds, before.card_files) {
-            break;
+            return now;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    Footprint::of(serve)
 }
 
 /// What went on.
