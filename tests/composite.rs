@@ -2,55 +2,23 @@
 
 #![allow(clippy::disallowed_macros)] // a test that does not run says so where a person sees it
 
-mod gpu;
+mod pass;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use gpu::{assert_valid, device};
 use leasehold::compositor::eye_images::Samples;
-use leasehold::compositor::readback::{PanelPicture, Readback};
+use leasehold::compositor::readback::PanelPicture;
 use leasehold::compositor::reference::{FlatLayer, Frame};
-use leasehold::compositor::{
-    Anchor, Compositor, EyeImages, Layer, LayerImage, Options, Pass, Pixels, Pose, Quad,
-};
+use leasehold::compositor::{Anchor, Layer, LayerImage, Options, Pixels, Pose, Quad};
 use leasehold::files::read_headset;
 use leasehold::headset::{Channel, Headset};
 use leasehold::kms::buffer::PixelFormat;
-use leasehold::vulkan::Image;
+use pass::gpu::device;
+use pass::{composite, composite_with};
 
 const EXACT: Options = Options { lens: false, mura: false, dither: false, layers: 0 };
 const CORRECTED: Options = Options { mura: true, ..EXACT };
-
-/// One frame through the pass.
-fn composite(
-    headset: &Arc<Headset>,
-    eyes: [&Pixels; 2],
-    options: Options,
-    format: PixelFormat,
-) -> PanelPicture {
-    composite_with(headset, eyes, options, format, |pass| pass.latch(Pose::AHEAD, Pose::AHEAD, 7))
-}
-
-/// The same, latched as wanted.
-fn composite_with(
-    headset: &Arc<Headset>,
-    eyes: [&Pixels; 2],
-    options: Options,
-    format: PixelFormat,
-    latch: impl FnOnce(&mut Pass),
-) -> PanelPicture {
-    let (width, height) = (headset.panel.eye_width * 2, headset.panel.eye_height);
-    let compositor = Compositor::new(device(), headset, width, height, format, options).unwrap();
-    let images = Arc::new(EyeImages::upload(device(), eyes[0], eyes[1]).unwrap());
-    let target = Arc::new(Image::target(device(), compositor.target_format(), width, height).unwrap());
-    let mut pass = compositor.pass(&images, &target).unwrap();
-    latch(&mut pass);
-    pass.run().unwrap();
-    let picture = Readback::new(device(), &target, format).unwrap().picture().unwrap();
-    assert_valid();
-    picture
-}
 
 /// A made-up headset, and the real one where its data is at hand.
 fn headsets() -> Vec<Arc<Headset>> {

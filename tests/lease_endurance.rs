@@ -195,8 +195,7 @@ fn a_client_that_fills_the_table_of_fds_harms_nobody_else() {
         let_open(&serve, 1024);
         wayland::offers(Some(SOCKET), Span::from_ms(2000)).expect("a good client is served again");
         drop(hoard);
-        settle(&serve, before);
-        assert_eq!(Footprint::of(&serve).fds, before.fds);
+        assert_eq!(settle(&serve, before).fds, before.fds);
     });
 }
 
