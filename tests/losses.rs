@@ -245,7 +245,13 @@ fn exits(giver: &mut Giver, end: End) {
         assert_eq!(status.code(), Some(5), "{}, {end:?}: {}", giver.name(), errors());
         let events = events();
         let (event, why, at) = events.last().expect("it reports what ended it");
-        assert_eq!((event.as_str(), why.as_str()), ("lost", end.why()), "{}, {end:?}", giver.name());
+        assert_eq!(
+            (event.as_str(), why.as_str()),
+            ("lost", end.why()),
+            "{}, {end:?}: {}",
+            giver.name(),
+            errors()
+        );
         assert!(errors().contains(&format!("the lease on {HEADSET} ended: ")), "{}", errors());
         noticed.push(*at - struck);
         plug_vkms(true);

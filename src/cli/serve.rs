@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -267,12 +268,18 @@ fn wait(
     }
 }
 
+/// How long after an offer the headsets' EDIDs are remembered.
+const EDIDS_LATER: Duration = Duration::from_secs(2);
+
 fn publish(service: &mut Service, json: bool) {
     let reports = service.take_reports();
     if reports.iter().any(|report| report.event == Happening::Offered) {
-        // So that a headset is known by name when its EDID no longer answers. On a thread of ordinary priority: whoever
-        // waited for the offer asks for it now.
-        let looking = std::thread::Builder::new().name("edids".to_string()).spawn(edid_cache::look_around);
+        // So that a headset is known by name when its EDID no longer answers. Later, and on a thread of ordinary priority:
+        // whoever waited for the offer asks for it now.
+        let looking = std::thread::Builder::new().name("edids".to_string()).spawn(|| {
+            std::thread::sleep(EDIDS_LATER);
+            edid_cache::look_around()
+        });
         if let Err(error) = looking {
             tracing::debug!(%error, "no EDIDs were remembered");
         }

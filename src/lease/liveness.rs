@@ -115,7 +115,12 @@ impl Probe {
 
     /// What has become of it. A few system calls; waits for nothing and, of a living lease, allocates nothing.
     pub fn ask(&self) -> Liveness {
-        let objects = self.card.leased_object_count();
+        let objects = match self.card.leased_object_count() {
+            // Whether the lessor is master is checked before the objects are counted (drm_ioctl, drm_ioctl.c), and one that
+            // closes the card may come between the two. By now it is no longer master.
+            Ok(0) => self.card.leased_object_count(),
+            answer => answer,
+        };
         // One that is suspended is asked after again and again.
         let plugged = objects.is_ok().then(|| self.plugged()).flatten();
         Answers { objects, crtc: self.crtc(), plugged }.liveness()

@@ -64,7 +64,16 @@ impl Lost {
     ) -> Option<T> {
         let mut told = String::new();
         while !give_up() {
-            match self.take(give_up).and_then(|venue| venue.map(&mut make).transpose()) {
+            let asked = Instant::now();
+            let mut make_timed = |venue| {
+                let (had, made) = (Instant::now(), make(venue));
+                let [lease, rest] = [had - asked, Instant::now() - had].map(Span::as_us_f64);
+                tracing::debug!(
+                    "had the lease after {lease:.0} us, all that is drawn on it {rest:.0} us later"
+                );
+                made
+            };
+            match self.take(give_up).and_then(|venue| venue.map(&mut make_timed).transpose()) {
                 Ok(made) => return made,
                 Err(error) => {
                     let why = error.to_string();
