@@ -1,9 +1,10 @@
 //! Reads a headset's directory and pictures from disk, and writes pictures to it.
 
 pub mod edid_cache;
+mod whole;
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::compositor::eye_images::{Pixels, Samples};
@@ -12,6 +13,7 @@ use crate::error::{Class, Classified};
 use crate::headset::{Headset, HeadsetError};
 use crate::lease::policy::{Policy, PolicyError};
 use crate::pacing::simulate::{Load, LoadError};
+pub use whole::{write, write_all};
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -86,32 +88,6 @@ pub fn cache_folder() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(caches.join("leasehold"))
-}
-
-/// Writes a file whole or not at all: beside its place first, then moved there. What is there and no file, a pipe or
-/// `/dev/null` say, is written to as it is.
-pub fn write(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
-) -> Result<(), FileError> {
-    let failed = |source| FileError::Io { operation: "write", path: path.into(), source };
-    if path.metadata().is_ok_and(|there| !there.is_file()) {
-        let mut special = File::options().write(true).open(path).map_err(failed)?;
-        return write(&mut special).and_then(|()| special.flush()).map_err(failed);
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let attempt = File::create(&beside).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        write(&mut file)?;
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        std::fs::rename(&beside, path)
-    });
-    attempt.map_err(|source| {
-        let _ = std::fs::remove_file(&beside);
-        failed(source)
-    })
 }
 
 /// Reads a headset's data: a directory with `config.json` and the maps it names, or that file itself.
@@ -204,29 +180,4 @@ fn write_png(
         writer.write_image_data(bytes).map_err(std::io::Error::other)?;
         writer.finish().map_err(std::io::Error::other)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-
-    #[test]
-    fn what_is_no_file_is_written_to_and_stays_what_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let reader = std::thread::spawn({
-            let pipe = pipe.clone();
-            move || {
-                let mut text = String::new();
-                File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
-                text
-            }
-        });
-        write(&pipe, |file| file.write_all(b"whole")).unwrap();
-        assert_eq!(reader.join().unwrap(), "whole");
-        assert!(!pipe.metadata().unwrap().is_file());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
-    }
 }

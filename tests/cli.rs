@@ -277,6 +277,34 @@ fn damaged_user_data_unpacks_to_nothing() {
 }
 
 #[test]
+fn a_disk_that_fills_up_leaves_what_was_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let [out, area] = ["out", "area"].map(|name| directory.path().join(name));
+    run(&["headset", "simulate", "--seed", "7", "--eye", "54x60", "--out", text(&area)]);
+    std::fs::create_dir(&out).unwrap();
+    let mine = out.join("config.json");
+    std::fs::write(&mine, "mine").unwrap();
+    // No file may have more than 2048 bytes: some of each set fit, and some do not.
+    let cramped = |arguments: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$@\"", "sh"]).arg(leasehold().get_program());
+        Outcome::of(shell.args(arguments))
+    };
+    let simulate = ["headset", "simulate", "--seed", "8", "--eye", "54x60", "--out", text(&out)];
+    cramped(&simulate).refused(1, &["could not write", "left.mc", "File too large"]);
+    let user_data = area.join("userdata.bin");
+    let unpack = ["headset", "unpack", text(&user_data), "--out", text(&out)];
+    cramped(&unpack).refused(1, &["could not write", "left.mc", "File too large"]);
+    assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "nothing else is left");
+    // Nor does a set come half where something stands in its way.
+    std::fs::create_dir(out.join("userdata.bin")).unwrap();
+    run(&simulate).refused(1, &["userdata.bin", "move it away"]);
+    assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2, "nothing else is left");
+}
+
+#[test]
 fn the_doctor_says_that_there_is_no_card() {
     if Path::new("/dev/dri").exists() {
         rig::say("SKIPPED: the_doctor_says_that_there_is_no_card: this machine has /dev/dri");

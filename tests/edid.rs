@@ -184,6 +184,22 @@ fn check(edid: &Edid) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Writes the made-up EDIDs and their DisplayID sections for `fuzz/seeds`.
+#[test]
+#[ignore = "writes seeds for the fuzz targets; fuzz/seeds runs it"]
+fn seeds_for_fuzzing() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let write = |target: &str, number: usize, bytes: &[u8]| {
+        std::fs::create_dir_all(corpus.join(target)).expect("the folder can be made");
+        std::fs::write(corpus.join(target).join(format!("twin-{number}")), bytes).expect("it can be written");
+    };
+    for (number, (_, bytes)) in twins::all().iter().enumerate() {
+        write("edid", number, bytes);
+        let sections = bytes.as_chunks::<128>().0.iter().filter(|block| block[0] == 0x70);
+        sections.for_each(|block| write("displayid", number, &block[1..1 + 4 + usize::from(block[2])]));
+    }
+}
+
 #[test]
 fn a_headset_that_falls_silent_is_named() {
     inside("a_headset_that_falls_silent_is_named", TINY, || {

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use data::{read, real};
+use leasehold::headset::hid::{MAINBOARDS, TRACKING_BOARDS, UsbId};
 use leasehold::headset::{Channel, Headset, HeadsetError, HeadsetSource, Illumination, LensKind, flash};
 
 /// Prints a line past the test harness's capture, so that skips are seen.
@@ -119,4 +120,33 @@ fn a_headset_without_data_is_plain_and_says_so() {
         (left.tangents.right - left.tangents.left) / 1440.0,
         1e-12,
     );
+}
+
+/// systemd hands out what is tagged in 73-seat-late.rules, so the tag has to be there before.
+#[test]
+fn every_board_may_be_opened_by_the_user_at_the_seat() {
+    let contrib = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib");
+    let files = fs::read_dir(contrib).expect("it is there").map(|entry| entry.expect("it is there").path());
+    let rules: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "rules")).collect();
+    let [path] = &rules[..] else { panic!("one file of rules: {rules:?}") };
+    let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
+    let number: u32 = name.split('-').next().and_then(|number| number.parse().ok()).expect("NN-name.rules");
+    assert!(number < 73, "{name}");
+
+    let text = String::from_utf8(read(path)).expect("text");
+    let rules: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    for UsbId { vendor, product } in TRACKING_BOARDS.into_iter().chain(MAINBOARDS) {
+        let rule = format!(
+            "SUBSYSTEM==\"hidraw\", ATTRS{{idVendor}}==\"{vendor:04x}\", ATTRS{{idProduct}}==\"{product:04x}\", \
+             TAG+=\"uaccess\""
+        );
+        assert!(rules.contains(&rule.as_str()), "no rule for {vendor:04x}:{product:04x}");
+    }
+    // No rule opens more than a headset's board.
+    for rule in rules {
+        for key in ["SUBSYSTEM==", "ATTRS{idVendor}==", "ATTRS{idProduct}==", "TAG+="] {
+            assert_eq!(rule.matches(key).count(), 1, "{rule}");
+        }
+    }
 }

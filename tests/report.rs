@@ -98,6 +98,18 @@ fn report(frames: u64, miss_every: u64) -> Value {
     })
 }
 
+/// Writes a made-up run's report for `fuzz/seeds`.
+#[test]
+#[ignore = "writes seeds for a fuzz target; fuzz/seeds runs it"]
+fn seeds_for_fuzzing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/report");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (frames, miss_every) in [(1, 10), (4, 2)] {
+        let report = report(frames, miss_every).to_string();
+        std::fs::write(folder.join(format!("made-up-{frames}")), report).unwrap();
+    }
+}
+
 fn html(report: &Value) -> String {
     page::html(&Report::parse(report.to_string().as_bytes()).expect("it is a report"))
 }

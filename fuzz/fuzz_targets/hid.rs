@@ -1,6 +1,6 @@
 #![no_main]
 //! What a headset answers over HID: its config, compressed, and the directory of its user data. The first two bytes say how
-//! much of the input is which.
+//! long the first is, and the third how many bytes before it say how long answers are.
 
 use leasehold::headset::hid::mainboard::{Mainboard, Sensors};
 use leasehold::headset::hid::{FeatureReports, config, user_data};
@@ -36,9 +36,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut told = Mainboard::default();
     told.add(bytes);
     let _ = Sensors::parse(bytes);
-    let [config_length, lengths, rest @ ..] = bytes else { return };
+    let [low, high, lengths, rest @ ..] = bytes else { return };
     let (lengths, rest) = rest.split_at(usize::from(*lengths % 16).min(rest.len()));
-    let (config, user_data) = rest.split_at(usize::from(*config_length).min(rest.len()));
+    let (config, user_data) = rest.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(rest.len()));
     let board = TrackingBoard::new(config.to_vec(), user_data.to_vec());
     let mut twin = Twin { board, lengths: lengths.to_vec(), asked: 0 };
     let _ = config::read(&mut twin);

@@ -120,8 +120,8 @@ pub struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// Reads a headset's data and writes it. All of it has been read and has proved to fit together before the first file
-    /// is written; each is written whole or not at all, and the config last.
+    /// Reads a headset's data and writes it. All of it has been read and has proved to fit together before it is written, all
+    /// of it or nothing.
     ///
     /// # Errors
     /// When the headset does not give its data, they do not hold together, or cannot be written.
@@ -198,15 +198,11 @@ impl Fetch<'_> {
     }
 
     fn write(&self, files: &[Fetched]) -> Result<(), FileError> {
-        files::create_folder(self.out)?;
-        for file in files {
-            let path = self.out.join(&file.name);
-            if std::fs::read(&path).is_ok_and(|there| there == file.bytes) {
-                continue;
-            }
-            files::write(&path, |writer| writer.write_all(&file.bytes))?;
-        }
-        Ok(())
+        let differs = |file: &&Fetched| {
+            std::fs::read(self.out.join(&file.name)).map_or(true, |there| there != file.bytes)
+        };
+        let new = files.iter().filter(differs);
+        files::write_all(self.out, new.map(|file| (file.name.as_str(), file.bytes.as_slice())))
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Failure, output};
 use crate::files;
 use crate::headset::calibration::{self, Calibration, Capture, CaptureName};
 use crate::headset::config::map_block;
+use crate::headset::simulated::files::NamedFile;
 use crate::headset::{MuraMap, USER_DATA_HEAD};
 
 /// Find a panel's mura maps in photographs of it that show flat grays
@@ -61,10 +62,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(base) => ("config.json", base.with_maps(block)),
         None => ("display_mc.json", json!({"display_mc": block})),
     };
-    let mut written: Vec<(String, Vec<u8>)> =
-        maps.iter().map(|map| (map.file.clone(), map.encode(serial))).collect();
+    let mut written: Vec<NamedFile> = maps.iter().map(|map| (map.file.clone(), map.encode(serial))).collect();
     written.push((config_name.to_owned(), format!("{config:#}\n").into_bytes()));
-    super::write_all(&arguments.out, written)
+    super::write_all(&arguments.out, &written)
 }
 
 fn sentence(eye: &str, found: &Calibration) -> String {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, output};
 use crate::files;
+use crate::headset::simulated::files::NamedFile;
 use crate::headset::{Headset, flash, simulated};
 use crate::kms::ModeRequest;
 
@@ -84,17 +85,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn unpack(area: &Path, out: &Path) -> Result<(), Failure> {
     let in_area = |failure: Failure| Failure::config(format!("{}: {failure}", area.display()));
     let files = flash::parse(&files::read(area)?).map_err(|error| in_area(error.into()))?;
-    write_all(out, files.into_iter().map(|file| (file.name, file.bytes)))
+    let files: Vec<NamedFile> = files.into_iter().map(|file| (file.name, file.bytes)).collect();
+    write_all(out, &files)
 }
 
-/// Writes files into a folder, and prints their names.
-fn write_all(out: &Path, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<(), Failure> {
-    files::create_folder(out)?;
-    for (name, bytes) in files {
-        files::write(&out.join(&name), |writer| writer.write_all(&bytes))?;
-        output::line(&name)?;
-    }
-    Ok(())
+/// Writes files into a folder, all or none, and prints their names.
+fn write_all(out: &Path, files: &[NamedFile]) -> Result<(), Failure> {
+    files::write_all(out, files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))?;
+    files.iter().try_for_each(|(name, _)| output::line(name))
 }
 
 fn simulate(seed: u64, eye: ModeRequest, out: &Path) -> Result<(), Failure> {
@@ -104,5 +102,5 @@ fn simulate(seed: u64, eye: ModeRequest, out: &Path) -> Result<(), Failure> {
             "a simulated eye has 1 to {MAX_SIMULATED} pixels across and down"
         )));
     }
-    write_all(out, simulated::files::files(&Headset::simulated(seed, width_px, height_px)))
+    write_all(out, &simulated::files::files(&Headset::simulated(seed, width_px, height_px)))
 }

@@ -39,7 +39,9 @@ pub(super) fn eye(block: &Node, side: Side) -> Result<(Lens, Tangents), HeadsetE
     }
     check_version(&node.field("version"))?;
 
-    let positive = |node: &Node| node.number("a number above 0, to 100000", |n| n > 0.0 && n <= 1e5);
+    // Far beyond all lenses either way, and no product of them overflows.
+    let positive =
+        |node: &Node| node.number("a number from 0.00001 to 100000", |n| (1e-5..=1e5).contains(&n));
     let scale_ratio = positive(&node.field("scale_ratio"))?;
     let size = |name: &str| Ok(positive(&node.field("resolution").field(name))? / scale_ratio);
     let [width, height] = [size("width")?, size("height")?];
@@ -145,4 +147,45 @@ fn channel(node: &Node) -> Result<HighOrderChannel, HeadsetError> {
     let down = channel.tangential[3..].iter_mut().chain(&mut channel.prism[2..]);
     down.for_each(|coeff| *coeff = -*coeff);
     Ok(channel)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn made_up(scale_ratio: f64) -> Value {
+        let names = (0..13).map(|n| format!("k{n}")).chain((1..7).map(|n| format!("p{n}")));
+        let names = names.chain((1..5).map(|n| format!("s{n}")));
+        let colour: Value = names.map(|name| (name, json!(0.01))).collect::<serde_json::Map<_, _>>().into();
+        json!({
+            "model_type": MODEL, "version": "1.9", "scale_ratio": scale_ratio, "normalizedRadius": 1000,
+            "resolution": {"width": 2448, "height": 2448}, "scale": {"left": 1}, "center": {"left": {"x": 1, "y": 2}},
+            "enlarge_ratio": {"left": 1.2}, "intrinsics": {"left": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]},
+            "grow_for_undistort": {"left": 0.1}, "grow_for_undistort2": {"left": 0.2},
+            "grow_for_undistort3": {"left": 0.3}, "grow_for_undistort4": {"left": 0.4},
+            "distortion_coeff": {"left": {"red": colour, "green": colour, "blue": colour}},
+        })
+    }
+
+    fn read(scale_ratio: f64) -> Result<(Lens, Tangents), HeadsetError> {
+        let block = json!({"left": made_up(scale_ratio)});
+        eye(&Node { value: Some(&block), path: "block".to_owned() }, Side::Left)
+    }
+
+    #[test]
+    fn no_size_makes_a_lens_of_no_numbers() {
+        for scale_ratio in [1e-5, 2.0, 1000.0] {
+            let (lens, _) = read(scale_ratio).expect("it is in range");
+            let LensKind::HighOrder(high) = lens.kind else { panic!("{lens:?}") };
+            assert!(
+                high.unit.is_finite() && high.onto.as_flattened().iter().all(|number| number.is_finite())
+            );
+        }
+        for scale_ratio in [1e-300, 0.0, -2.0, 1e6] {
+            let error = read(scale_ratio).expect_err("no headset's").to_string();
+            assert!(error.contains("block.left.scale_ratio should be a number from 0.00001"), "{error}");
+        }
+    }
 }

@@ -1,15 +1,21 @@
-//! Draws the pictures of docs/optics.md and docs/mura.md anew: `cargo run --release --example pictures -- docs/pictures`.
+//! Draws the pictures in the documentation anew: `cargo run --release --example pictures`, into another folder with that as
+//! its argument.
 //!
 //! All of them are of a made-up headset.
 
-use std::path::{Path, PathBuf};
+mod canvas;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use canvas::{Canvas, INK, LETTER, LINE, PAPER};
 use leasehold::compositor::eye_images::Samples;
 use leasehold::compositor::readback::{PanelPicture, Readback};
 use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose};
+use leasehold::demo::Scene;
 use leasehold::headset::{Channel, Headset, Lens};
 use leasehold::kms::buffer::PixelFormat;
+use leasehold::session::View;
 use leasehold::vulkan::{Device, Image, Instance};
 
 const SEED: u64 = 1;
@@ -18,69 +24,18 @@ fn main() {
     let folder = std::env::args().nth(1).map_or_else(|| PathBuf::from("docs/pictures"), PathBuf::from);
     std::fs::create_dir_all(&folder).expect("the folder can be made");
     let device = Device::open(&Arc::new(Instance::new(false).expect("Vulkan"))).expect("a Vulkan device");
-    let small = Headset::simulated(SEED, 432, 480);
-    grid(&device, &small).write(&folder.join("grid.png"));
-    fringes(&small.eyes[0].lens).write(&folder.join("fringes.png"));
-    lens_residuals(&Headset::simulated(SEED, 1080, 1200).eyes[0].lens)
-        .write(&folder.join("lens-residuals.png"));
-    map(&small).write(&folder.join("mura-map.png"));
-    gray(&device, &small).write(&folder.join("gray.png"));
-    mura_residuals(&device, &small).write(&folder.join("mura-residuals.png"));
-}
-
-/// A picture that is being drawn: red, green, blue.
-struct Canvas {
-    width: u32,
-    height: u32,
-    pixels: Vec<[u8; 3]>,
-}
-
-const PAPER: [u8; 3] = [255; 3];
-const LINE: [u8; 3] = [205, 205, 205];
-/// Between two pictures that stand side by side.
-const GAP: u32 = 8;
-
-impl Canvas {
-    fn new(width: u32, height: u32, color: [u8; 3]) -> Self {
-        Self { width, height, pixels: vec![color; (width * height) as usize] }
-    }
-
-    fn of(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Self {
-        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        Self { width, height, pixels: places.map(|(x, y)| pixel(x, y)).collect() }
-    }
-
-    fn set(&mut self, x: u32, y: u32, color: [u8; 3]) {
-        self.pixels[(y * self.width + x) as usize] = color;
-    }
-
-    /// Each pixel as a square of so many.
-    fn enlarged(&self, times: u32) -> Self {
-        Self::of(self.width * times, self.height * times, |x, y| {
-            self.pixels[(y / times * self.width + x / times) as usize]
-        })
-    }
-
-    fn side_by_side(parts: &[Self]) -> Self {
-        let width = parts.iter().map(|part| part.width + GAP).sum::<u32>() - GAP;
-        let mut all = Self::new(width, parts[0].height, PAPER);
-        let mut left = 0;
-        for part in parts {
-            for (index, color) in part.pixels.iter().enumerate() {
-                all.set(left + index as u32 % part.width, index as u32 / part.width, *color);
-            }
-            left += part.width + GAP;
-        }
-        all
-    }
-
-    fn write(&self, path: &Path) {
-        let file = std::fs::File::create(path).expect("the picture can be written");
-        let mut encoder = png::Encoder::new(file, self.width, self.height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_compression(png::Compression::High);
-        let mut writer = encoder.write_header().expect("the size is not zero");
-        writer.write_image_data(self.pixels.as_flattened()).expect("the picture can be written");
+    let (small, large) = (Headset::simulated(SEED, 432, 480), Headset::simulated(SEED, 1080, 1200));
+    let pictures = [
+        ("panel", panel(&device, &large)),
+        ("grid", grid(&device, &small)),
+        ("fringes", fringes(&small.eyes[0].lens)),
+        ("lens-residuals", lens_residuals(&large.eyes[0].lens)),
+        ("mura-map", map(&small)),
+        ("gray", gray(&device, &small)),
+        ("mura-residuals", mura_residuals(&device, &small)),
+    ];
+    for (name, picture) in pictures {
+        picture.save(&folder.join(format!("{name}.png")));
     }
 }
 
@@ -120,14 +75,14 @@ fn eye_buffer(width: u32, height: u32) -> Canvas {
 fn composite(
     device: &Arc<Device>,
     headset: &Headset,
-    image: &Pixels,
+    [left, right]: [&Pixels; 2],
     options: Options,
     format: PixelFormat,
 ) -> PanelPicture {
     let (width, height) = (headset.panel.eye_width * 2, headset.panel.eye_height);
     let headset = Arc::new(headset.clone());
     let compositor = Compositor::new(device, &headset, width, height, format, options).expect("a pass");
-    let images = Arc::new(EyeImages::upload(device, image, image).expect("memory for the images"));
+    let images = Arc::new(EyeImages::upload(device, left, right).expect("memory for the images"));
     let target =
         Image::target(device, compositor.target_format(), width, height).expect("memory for the panel");
     let target = Arc::new(target);
@@ -139,6 +94,24 @@ fn composite(
         .expect("it is read back")
 }
 
+/// The demo's room on the panel, at a third of the panel's size. Drawn twice as finely as the demo does, and without mura,
+/// whose noise no picture of this size shows.
+fn panel(device: &Arc<Device>, headset: &Headset) -> Canvas {
+    let size = [headset.panel.eye_width, headset.panel.eye_height];
+    let views = headset.eyes.each_ref().map(|eye| {
+        let view = View::of(eye, size);
+        View { recommended_px: view.recommended_px.map(|size| size * 2), ..view }
+    });
+    let [left, right] = Scene::Room.painter().expect("it reads no file")(&views);
+    let options = Options { mura: false, dither: false, ..Options::default() };
+    let panel = composite(device, headset, [&left, &right], options, PixelFormat::Xrgb8888);
+    let whole = Canvas::of(panel.width_px, panel.height_px, |x, y| {
+        let at = (y * panel.width_px + x) as usize * 3;
+        [0, 1, 2].map(|channel| panel.codes[at + channel] as u8)
+    });
+    whole.shrunk(3).rounded()
+}
+
 /// The picture as the app draws it, and as the panel gets it.
 fn grid(device: &Arc<Device>, headset: &Headset) -> Canvas {
     let (width, height) = (headset.panel.eye_width, headset.panel.eye_height);
@@ -146,12 +119,12 @@ fn grid(device: &Arc<Device>, headset: &Headset) -> Canvas {
     let samples = fine.pixels.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
     let image = Pixels { width_px: width * 3, height_px: height * 3, samples: Samples::Eight(samples) };
     let options = Options { mura: false, ..Options::default() };
-    let panel = composite(device, headset, &image, options, PixelFormat::Xrgb8888);
+    let panel = composite(device, headset, [&image; 2], options, PixelFormat::Xrgb8888);
     let after = Canvas::of(width, height, |x, y| {
         let at = (y * panel.width_px + x) as usize * 3;
         [0, 1, 2].map(|channel| panel.codes[at + channel] as u8)
     });
-    Canvas::side_by_side(&[eye_buffer(width, height), after])
+    Canvas::side_by_side(&[("drawn by the app", eye_buffer(width, height)), ("sent to the panel", after)])
 }
 
 /// Where on the panel the lens shows a channel of a place in the eye's image: Newton's way back through the formula.
@@ -208,9 +181,9 @@ fn fringes(lens: &Lens) -> Canvas {
         [corner[0] + dx, corner[1] + dy]
     };
     Canvas::side_by_side(&[
-        Canvas::of(SIZE[0], SIZE[1], |x, y| smooth(&on_panel, on_panel_part(x, y))),
-        Canvas::of(SIZE[0], SIZE[1], |x, y| smooth(&as_green, part(x, y))),
-        Canvas::of(SIZE[0], SIZE[1], |x, y| smooth(&each, part(x, y))),
+        ("on the panel", Canvas::of(SIZE[0], SIZE[1], |x, y| smooth(&on_panel, on_panel_part(x, y)))),
+        ("seen, all bent as green", Canvas::of(SIZE[0], SIZE[1], |x, y| smooth(&as_green, part(x, y)))),
+        ("seen, each bent as it is", Canvas::of(SIZE[0], SIZE[1], |x, y| smooth(&each, part(x, y)))),
     ])
 }
 
@@ -218,6 +191,8 @@ fn fringes(lens: &Lens) -> Canvas {
 /// of 64x64 cells, and a texture of 128x128 places. White is a pixel and more.
 fn lens_residuals(lens: &Lens) -> Canvas {
     const BUFFER: [f64; 2] = [1512.0, 1680.0];
+    // So few that they fit into a palette.
+    const SHADES: f64 = 63.0;
     let mut whole = *lens;
     whole.cutoff_r2 = None;
     let exact = |uv: [f64; 2]| whole.eye_uv(Channel::Green, uv);
@@ -248,10 +223,14 @@ fn lens_residuals(lens: &Lens) -> Canvas {
                 return [60, 60, 90];
             };
             let off = ((seen[0] - found[0]) * BUFFER[0]).hypot((seen[1] - found[1]) * BUFFER[1]);
-            [to_code(off); 3]
+            [to_code((off * SHADES).round() / SHADES); 3]
         })
     };
-    Canvas::side_by_side(&[shown(&mesh), shown(&texture), shown(&exact)])
+    Canvas::side_by_side(&[
+        ("a mesh of 64x64 cells", shown(&mesh)),
+        ("a texture of 128x128 places", shown(&texture)),
+        ("the formula", shown(&exact)),
+    ])
 }
 
 /// A part of the left eye's map, its contrast raised.
@@ -284,7 +263,7 @@ fn flat(
     let picture = composite(
         device,
         headset,
-        &image,
+        [&image; 2],
         Options { lens: false, mura, dither: false, ..Options::default() },
         format,
     );
@@ -306,45 +285,54 @@ fn gray(device: &Arc<Device>, headset: &Headset) -> Canvas {
         });
         part.enlarged(2)
     };
-    Canvas::side_by_side(&[shown(false), shown(true)])
+    Canvas::side_by_side(&[("as it comes", shown(false)), ("corrected, 8 bits", shown(true))])
 }
 
-/// How often a pixel is off by so much, from 4 codes too dark to 4 too bright: as it is in gray, corrected at 8 bits in blue
-/// and at 10 in orange. A line is a code.
+/// How often a pixel is off by so much, from 4 codes too dark to 4 too bright: as it is, and corrected at 8 bits and at 10.
 fn mura_residuals(device: &Arc<Device>, headset: &Headset) -> Canvas {
     const LEVEL: u8 = 128;
-    const WIDTH: u32 = 641;
-    const HEIGHT: u32 = 240;
-    const BINS_A_CODE: f64 = 16.0;
-    let mut plot = Canvas::new(WIDTH, HEIGHT, PAPER);
-    for code in 0..=8 {
-        (0..HEIGHT).for_each(|y| plot.set(code * 80, y, LINE));
-    }
-    (0..WIDTH).for_each(|x| plot.set(x, HEIGHT - 1, LINE));
+    const MOST: i32 = 4;
+    // A texel is worth an eighth of a code, and nothing is off by less.
+    const BINS_A_CODE: i32 = 8;
+    const BIN: u32 = 9;
+    const WIDTH: u32 = (2 * MOST * BINS_A_CODE + 1) as u32 * BIN;
+    const ROW: u32 = 110;
+    const BAR: u32 = 90;
     let series = [
-        (false, PixelFormat::Xrgb8888, [120, 120, 120]),
-        (true, PixelFormat::Xrgb8888, [40, 90, 200]),
-        (true, PixelFormat::Xrgb2101010, [230, 120, 20]),
+        ("as it comes", false, PixelFormat::Xrgb8888, [120, 120, 120]),
+        ("corrected, 8 bits", true, PixelFormat::Xrgb8888, [40, 90, 200]),
+        ("corrected, 10 bits", true, PixelFormat::Xrgb2101010, [230, 120, 20]),
     ];
-    for (mura, format, color) in series {
+    let place = |bin: i32| (bin + MOST * BINS_A_CODE) as u32 * BIN;
+    let bottom = series.len() as u32 * ROW;
+    let mut plot = Canvas::new(WIDTH, bottom + 3 * LETTER, PAPER);
+    for code in -MOST..=MOST {
+        let middle = place(code * BINS_A_CODE) + BIN / 2;
+        plot.fill([middle, 0], [1, bottom + 3], LINE);
+        let label = if code == 0 { "0".to_owned() } else { format!("{code:+}") };
+        let left = (middle + LETTER / 2).saturating_sub(label.len() as u32 * LETTER / 2 + LETTER / 2);
+        plot.write([left.min(WIDTH - label.len() as u32 * LETTER), bottom + 4], &label);
+    }
+    plot.write([0, bottom + 7 + LETTER], "codes off, dark to bright");
+    for ((title, mura, format, color), row) in series.into_iter().zip(1..) {
         let codes = flat(device, headset, LEVEL, mura, format);
-        let mut bins = vec![0.0f64; (8.0 * BINS_A_CODE) as usize];
+        let mut bins = vec![0u32; (2 * MOST * BINS_A_CODE + 1) as usize];
         for (y, row) in codes.iter().enumerate() {
             for (x, code) in row.iter().enumerate() {
                 let off = code + error(headset, x as u32, y as u32) - f64::from(LEVEL);
-                let bin = ((off + 4.0) * BINS_A_CODE).round();
-                if bin >= 0.0 && bin < bins.len() as f64 {
-                    bins[bin as usize] += 1.0;
+                let bin = (off * f64::from(BINS_A_CODE)).round() as i32 + MOST * BINS_A_CODE;
+                if let Some(count) = usize::try_from(bin).ok().and_then(|bin| bins.get_mut(bin)) {
+                    *count += 1;
                 }
             }
         }
-        let most = bins.iter().copied().fold(1.0, f64::max);
-        for (bin, count) in bins.iter().enumerate().filter(|(_, count)| **count > 0.0) {
-            let height = (count / most * f64::from(HEIGHT - 8)).ceil() as u32;
-            for y in HEIGHT - height..HEIGHT {
-                (0..3).for_each(|dx| plot.set((bin as u32 * 5 + dx).min(WIDTH - 1), y, color));
-            }
+        let most = bins.iter().copied().max().unwrap_or(1).max(1);
+        for (left, count) in (0..).map(|bin| bin * BIN).zip(&bins) {
+            let height = (count * BAR).div_ceil(most);
+            plot.fill([left + 1, row * ROW - height], [BIN - 2, height], color);
         }
+        plot.fill([0, row * ROW], [WIDTH, 1], INK);
+        plot.write([LETTER, row * ROW - ROW + LETTER], title);
     }
     plot
 }
