@@ -124,6 +124,7 @@ fn open(
     let (is_all, anything_goes) = (options.from == From::Window, options.from == From::Lease(Way::Auto));
     if mirror || is_all {
         options.viewer = Some(viewer.clone());
+        // Before the headset, with which this thread may have to keep to one CPU.
         let window = open_window(&viewer, steering, is_all)?;
         return Ok((Headset::open(options)?, Some(window)));
     }

@@ -66,8 +66,6 @@ pub struct Headset {
     options: Options,
     venue: Venue,
     device: Arc<Device>,
-    /// Where the headset's own threads run.
-    cpus: Cpus,
     fitting: Fitting,
     lost: Option<Lost>,
     /// Of layers.
@@ -78,16 +76,17 @@ pub struct Headset {
 impl Headset {
     /// Finds a headset and all that is needed to draw on it.
     ///
-    /// Where no GPU draws but the CPU, and one of its cores is enough, the headset's own threads keep to the last one.
+    /// Where no GPU draws but the CPU, and one of its cores is enough, the calling thread and those that it starts from
+    /// here on keep to that one.
     ///
     /// # Errors
     /// When there is no headset to be had, its data cannot be used, or there is nothing to draw with.
     pub fn open(options: Options) -> Result<Self, SessionError> {
         let venue = Venue::find(&options)?;
-        let (device, cpus) = open_device(&venue, options.validation)?;
+        let device = open_device(&venue, options.validation)?;
         let lost = Lost::prepare(&options, &venue).filter(|_| options.reacquire);
         let fitting = Fitting::new(&options, &device, &venue)?;
-        Ok(Self { options, venue, device, cpus, fitting, lost, images: Vec::new(), records: None })
+        Ok(Self { options, venue, device, fitting, lost, images: Vec::new(), records: None })
     }
 
     /// Who gave the lease; `None` where the panel is not there.
@@ -138,7 +137,7 @@ impl Headset {
     /// # Errors
     /// When the display or the device refuses what is needed for it.
     pub fn session(self, eyes: Eyes) -> Result<Session, SessionError> {
-        let Self { options, venue, device, cpus, fitting, lost, images, records } = self;
+        let Self { options, venue, device, fitting, lost, images, records } = self;
         let sight = Sight::new(fitting.views());
         let (slots, canvases) = Slots::new(eyes, &device, &sight.views)?;
         let stage = venue.furnish(&options, &device)?;
@@ -154,10 +153,7 @@ impl Headset {
         };
         let director = std::thread::Builder::new()
             .name("headset".to_string())
-            .spawn(move || {
-                cpus.keep();
-                director.show_and_take_again(stage, reader)
-            })
+            .spawn(move || director.show_and_take_again(stage, reader))
             .map_err(|source| SessionError::Thread { name: "headset", source })?;
         let director = Some(director);
         let (unfinished, layers) = (None, Vec::new());
@@ -168,23 +164,24 @@ impl Headset {
 /// 45 seconds at 90 Hz: longer than any machine is too busy for a thread without priority.
 const ROOM_FOR_RECORDS: usize = 4096;
 
-/// Opens the device that draws for `venue`, and says where all that waits for it has to run.
+/// Opens the device that draws for `venue`.
 ///
-/// A driver that draws on the CPU and the loop wait for one another all the time. Where one CPU is enough for both, they
-/// keep to it: a driver makes as many threads as it has CPUs, and each hand-over between CPUs can come late. The application
-/// goes where it likes: nothing waits for it.
-fn open_device(venue: &Venue, validation: bool) -> Result<(Arc<Device>, Cpus), VulkanError> {
+/// A driver that draws on the CPU and the loop wait for one another all the time. Where one CPU is enough for both, the
+/// whole session keeps to it: a driver makes as many threads as it has CPUs, and each hand-over between CPUs can come late.
+fn open_device(venue: &Venue, validation: bool) -> Result<Arc<Device>, VulkanError> {
     let everywhere = Cpus::allowed();
-    let few = if venue.suits_one_cpu() { everywhere.last() } else { everywhere };
-    few.keep();
+    if venue.suits_one_cpu() {
+        everywhere.last().keep();
+    }
+    let instance = Arc::new(Instance::new(validation)?);
     // Nothing is lost if a panel that is not there shows a frame late, and the desktop wants the CPU too.
     let waiter = (!matches!(venue, Venue::Simulated)).then_some(Urgency::Vblank);
-    let opened = Instance::new(validation).and_then(|instance| Device::open_for(&Arc::new(instance), waiter));
-    everywhere.keep();
-    let device = opened?;
+    let device = Device::open_for(&instance, waiter)?;
     if let Some(refusal) = device.queue_refusal() {
         tracing::info!("{refusal}");
     }
-    let cpus = if device.is_cpu() { few } else { everywhere };
-    Ok((device, cpus))
+    if !device.is_cpu() {
+        everywhere.keep();
+    }
+    Ok(device)
 }
