@@ -5,22 +5,25 @@
 PACKAGES := gcc libc6-dev pkg-config libgbm-dev libvulkan1 mesa-vulkan-drivers
 TEST_PACKAGES := $(PACKAGES) vulkan-validationlayers spirv-tools edid-decode util-linux xz-utils mmdebstrap \
 	qemu-system-x86 cpio busybox-static file libseat-dev seatd python3 strace \
+	flex bison bc patch make debian-archive-keyring libdrm-dev codespell git systemd \
 	xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0
-export LEASEHOLD_RIG ?= $(abspath ../shared/rig/uml/run)
+export LEASEHOLD_RIG ?= $(abspath $(or $(wildcard ../shared/rig/uml/run),tests/rig/run))
 export LEASEHOLD_RIG_QEMU ?= $(abspath ../shared/rig/qemu/run)
 export LEASEHOLD_HEADSETS ?= $(abspath ../shared/headsets)
 PICTURE := target/demo.png
+PREFIX ?= /usr/local
 
-.PHONY: demo test check setup setup-test cargo
+.PHONY: demo test check setup setup-test rig install-capi deny manual deb cargo
 
 demo: setup cargo
 	cargo build --release
 	target/release/leasehold demo --seconds 5 --capture $(PICTURE)
 	@echo "what each eye got: $(PICTURE)"
 
-test: setup-test cargo
+test: setup-test rig cargo
 	cargo build --release --features seat --examples
 	cargo test --release --features seat --no-fail-fast
+	cargo test --release -p leasehold-capi
 	@for spirv in target/release/build/leasehold-*/out/*.spv; do spirv-val --target-env vulkan1.1 $$spirv || exit 1; done
 	@[ -x "$(LEASEHOLD_RIG)" ] || echo "DID NOT RUN: the tests that need a kernel with a headset: no rig at $(LEASEHOLD_RIG) (set LEASEHOLD_RIG)"
 	@[ -x "$(LEASEHOLD_RIG_QEMU)" ] || echo "DID NOT RUN: the tests that need virtual terminals: no rig at $(LEASEHOLD_RIG_QEMU) (set LEASEHOLD_RIG_QEMU)"
@@ -30,6 +33,38 @@ check: setup-test cargo
 	cargo fmt --all --check
 	cargo clippy --release --all-targets -- -D warnings
 	cargo clippy --release --all-targets --features seat -- -D warnings
+	cargo clippy --release -p leasehold-capi --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --release --no-deps --features seat
+	codespell $$(git ls-files ':!Cargo.lock' ':!fuzz/Cargo.lock' ':!*.png')
+
+# Licences and sources of all that is built in. To install cargo-deny takes minutes, so that only this asks for it.
+deny: cargo
+	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
+	cargo deny check licenses bans sources
+
+# The kernel that most tests run in: ten minutes, once.
+rig: setup-test
+	@[ "$(LEASEHOLD_RIG)" != "$(abspath tests/rig/run)" ] || tests/rig/build > /dev/null
+
+# The C interface, with what pkg-config tells of it.
+install-capi: cargo
+	cargo build --release -p leasehold-capi
+	install -D -m 644 capi/include/leasehold.h $(DESTDIR)$(PREFIX)/include/leasehold.h
+	install -D -m 755 $${CARGO_TARGET_DIR:-target}/release/libleasehold_capi.so $(DESTDIR)$(PREFIX)/lib/libleasehold.so.0
+	ln -sf libleasehold.so.0 $(DESTDIR)$(PREFIX)/lib/libleasehold.so
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$$(sed -n 's/^version = "\(.*\)"/\1/p' capi/Cargo.toml)|" \
+		capi/leasehold.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/leasehold.pc
+
+# Man pages and completions, from the program's own definition of its command line.
+manual: cargo
+	cargo build --release --features seat --example manual
+	$${CARGO_TARGET_DIR:-target}/release/examples/manual target/manual
+
+# A package for Debian, in target/debian.
+deb: setup cargo manual
+	@command -v cargo-deb > /dev/null || cargo install --locked cargo-deb
+	cargo deb
 
 setup:
 	@tests/install $(PACKAGES)

@@ -13,7 +13,7 @@ mod simulate;
 mod validation;
 mod vblank;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::Failure;
 
@@ -42,6 +42,11 @@ enum Verb {
     Report(report::Arguments),
     Simulate(simulate::Arguments),
     Vblank(vblank::Arguments),
+}
+
+/// The command line's definition, for whatever is made of it: man pages and shells' completions.
+pub fn command() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Runs the program with this process's arguments, and ends it.
