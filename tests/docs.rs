@@ -211,6 +211,17 @@ fn long_commands_name_what_there_is() {
                     let path = root().join(format!("fuzz/fuzz_targets/{target}.rs"));
                     assert!(path.exists(), "{place}: {line}");
                 }
+                // These two are run by tests/capi.rs.
+                (None, None, "make") => {
+                    let planned =
+                        Command::new("make").arg("-n").args(&words[1..]).current_dir(root()).output();
+                    assert!(planned.unwrap().status.success(), "{place}: {line}");
+                }
+                (None, None, "cc") => {
+                    let source =
+                        words.iter().find(|word| word.ends_with(".c")).expect("it compiles something");
+                    assert!(root().join(source).exists(), "{place}: {line}");
+                }
                 (None, None, program) => assert!(root().join(program).exists(), "{place}: {line}"),
                 _ => panic!("{place}: how is '{line}' to be tried?"),
             }
