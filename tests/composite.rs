@@ -17,7 +17,7 @@ use leasehold::kms::buffer::PixelFormat;
 use pass::gpu::device;
 use pass::{composite, composite_with};
 
-const EXACT: Options = Options { lens: false, mura: false, dither: false, layers: 0 };
+const EXACT: Options = Options { lens: false, mura: false, dither: false, ..Options::DEFAULT };
 const CORRECTED: Options = Options { mura: true, ..EXACT };
 
 /// A made-up headset, and the real one where its data is at hand.
@@ -140,7 +140,7 @@ fn is_the_reference(picture: &PanelPicture, frame: &Frame<'_>) {
     assert!(edge <= checked / 20_000, "{edge} of {checked} are off by more than a code");
 }
 
-const UNDITHERED: Options = Options { lens: true, mura: true, dither: false, layers: 0 };
+const UNDITHERED: Options = Options { lens: true, mura: true, dither: false, ..Options::DEFAULT };
 
 /// Eye buffers as large as a lens asks for.
 fn eye_buffers(headset: &Headset) -> [Pixels; 2] {

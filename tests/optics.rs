@@ -29,7 +29,7 @@ fn say(text: &str) {
 /// How far a pixel may look from where it should, in eye-buffer pixels.
 const TOLERANCE_PX: f64 = 0.05;
 
-const OPTIONS: Options = Options { lens: true, mura: false, dither: false, layers: 0 };
+const OPTIONS: Options = Options { lens: true, mura: false, dither: false, ..Options::DEFAULT };
 const FORMAT: PixelFormat = PixelFormat::Xrgb2101010;
 const AXES: [&str; 2] = ["x", "y"];
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Failure, output, signals, validation};
-use crate::compositor::Limit;
+use crate::compositor::{self, Latch, Limit};
 use crate::compositor::scanout::Method;
 use crate::demo::{self, Scene, Settings};
 use crate::files;
@@ -33,6 +33,10 @@ pub struct Arguments {
     /// Have pictures get to the card in this way or none: dma-buf, host-memory or copy [default: the best that works]
     #[arg(long, value_name = "WAY")]
     scanout: Option<Method>,
+    /// Read the head's pose before a picture is given to the GPU (before-submit), or after, while it waits for the pose
+    /// (after-submit)
+    #[arg(long, value_name = "WHEN", default_value = "before-submit")]
+    latch: Latch,
     /// What to show: grid, room, flat:CODE or images:LEFT.png,RIGHT.png
     #[arg(long, value_name = "SCENE", default_value = "room")]
     scene: Scene,
@@ -74,6 +78,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         mode: arguments.mode,
         headset: arguments.headset,
         scanout: arguments.scanout,
+        optics: compositor::Options { latch: arguments.latch, ..Default::default() },
         limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: signals::stop_flag()? },
         reacquire: arguments.reacquire,
         validation: validation::wanted(),

@@ -10,6 +10,7 @@ use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
+use super::latch::Latched;
 use super::layer::{Layer, MAX_LAYERS};
 use super::mirror::Mirror;
 use super::overlay::Overlay;
@@ -284,15 +285,16 @@ impl VblankLoop {
             self.laid.extend(overlay.layers().iter().take(room).cloned());
         }
         pass.set_layers(&self.laid)?;
-        frame.latch = Instant::now();
-        let photon = self.pacer.clock().newest().map_or(frame.latch, |_| frame.plan.photon);
-        let shown = self.poses.pose_at(photon);
-        let rendered = match source {
-            Source::App(app, _) => app.pose,
-            Source::Calm(_) => calm::anchor(shown),
-        };
-        pass.latch(rendered, shown, frame.number);
-        pass.run()?;
+        let lit = self.pacer.clock().newest().is_some();
+        pass.run_with(|| {
+            frame.latch = Instant::now();
+            let shown = self.poses.pose_at(if lit { frame.plan.photon } else { frame.latch });
+            let rendered = match source {
+                Source::App(app, _) => app.pose,
+                Source::Calm(_) => calm::anchor(shown),
+            };
+            Latched { rendered, shown, number: frame.number }
+        })?;
         frame.drawn = Instant::now();
         frame.gpu_ticks = pass.gpu_ticks().unwrap_or_default();
         if let Some(scanout) = &mut picture.scanout {

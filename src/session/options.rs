@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use crate::compositor::mirror::Viewer;
 use crate::compositor::overlay::Board;
 use crate::compositor::scanout::Method;
-use crate::compositor::{Ahead, Limit, PoseSource};
+use crate::compositor::{self, Ahead, Limit, PoseSource};
 use crate::kms::ModeRequest;
 use crate::lease::request::{Wanted, Way};
 
@@ -26,6 +26,8 @@ pub struct Options {
     pub headset: Option<PathBuf>,
     /// The only way in which pictures may get to a card; without, the best that works.
     pub scanout: Option<Method>,
+    /// What is done to frames on their way to the panel. How many layers there can be is said below.
+    pub optics: compositor::Options,
     /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
     pub layers: usize,
     /// Where the head looks.
@@ -53,6 +55,7 @@ impl Default for Options {
             mode: None,
             headset: None,
             scanout: None,
+            optics: compositor::Options::DEFAULT,
             layers: 0,
             poses: Arc::new(Ahead),
             viewer: None,

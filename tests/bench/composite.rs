@@ -31,10 +31,10 @@ const ROUNDS: u64 = 40;
 const FORMAT: PixelFormat = PixelFormat::Xrgb8888;
 
 const VARIANTS: [(&str, Options); 4] = [
-    ("all of it", Options { lens: true, mura: true, dither: true, layers: 0 }),
-    ("without mura", Options { lens: true, mura: false, dither: true, layers: 0 }),
-    ("without lens", Options { lens: false, mura: true, dither: true, layers: 0 }),
-    ("without either", Options { lens: false, mura: false, dither: true, layers: 0 }),
+    ("all of it", Options { lens: true, mura: true, dither: true, ..Options::DEFAULT }),
+    ("without mura", Options { lens: true, mura: false, dither: true, ..Options::DEFAULT }),
+    ("without lens", Options { lens: false, mura: true, dither: true, ..Options::DEFAULT }),
+    ("without either", Options { lens: false, mura: false, dither: true, ..Options::DEFAULT }),
 ];
 
 fn main() {
