@@ -1,6 +1,7 @@
 //! The pose that is read after the submit: it is the one that is shown, and whatever becomes of who reads it, the device is
 //! not left waiting.
 
+#[expect(dead_code, reason = "one helper of two is enough here")]
 mod pass;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -9,7 +9,7 @@ use super::eye_images::{EyeImages, Pixels, texture};
 use super::latch::{Latch, Latched, Waiting};
 use super::layer::{Layer, LayerImage, MAX_LAYERS, Quad};
 use super::mesh;
-use super::pose::Pose;
+use super::pose::{Pose, Seen};
 use super::uniforms::FrameUniforms;
 use crate::headset::{Headset, Lens, LensKind, Mura, MuraMap, Panel};
 use crate::kms::buffer::PixelFormat;
@@ -258,8 +258,8 @@ impl Pass {
     }
 
     /// Says from which pose the images were rendered, from which they will be seen, and the how manieth frame it is.
-    pub fn latch(&mut self, rendered: Pose, shown: Pose, number: u64) {
-        self.tell(Latched { rendered, shown, number });
+    pub fn latch(&mut self, rendered: Pose, shown: impl Into<Seen>, number: u64) {
+        self.tell(Latched { rendered, shown: shown.into(), number });
     }
 
     pub(super) fn tell(&mut self, latched: Latched) {

@@ -1,7 +1,7 @@
 //! When the pose is read that a picture is turned to, and how the device waits for it.
 
 use super::composite::Pass;
-use super::pose::Pose;
+use super::pose::{Pose, Seen};
 use crate::vulkan::VulkanError;
 
 /// When the pose is read.
@@ -33,7 +33,7 @@ pub struct Latched {
     /// From where its images were rendered.
     pub rendered: Pose,
     /// From where they will be seen.
-    pub shown: Pose,
+    pub shown: Seen,
     /// The how manieth frame it is.
     pub number: u64,
 }

@@ -26,6 +26,6 @@ pub use eye_images::{EyeImages, Pixels};
 pub use history::History;
 pub use latch::{Latch, Latched};
 pub use layer::{Anchor, Layer, LayerImage, Quad};
-pub use pose::{Ahead, Pose, PoseSource};
+pub use pose::{Ahead, Pose, PoseSource, Seen};
 pub use run::{Ended, Limit, Run};
 pub use vblank_loop::{LoopPicture, VblankLoop};
