@@ -51,7 +51,7 @@ fn what_is_written_after_the_submit_is_shown_and_a_panic_leaves_nobody_waiting()
             pass.run_with(|| {
                 // Time enough for a device that does not wait.
                 std::thread::sleep(Duration::from_millis(20));
-                Latched { rendered: Pose::AHEAD, shown: *pose, number: 7 }
+                Latched { rendered: Pose::AHEAD, shown: (*pose).into(), number: 7 }
             })
             .unwrap();
             assert!(readback.picture().unwrap() == *expected, "{pose:?}");
