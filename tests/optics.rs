@@ -378,19 +378,21 @@ fn lens(draw: &mut Draw, seed: u64, side: f64, aspect: f64) -> Lens {
     let channels = [0, 1, 2].map(|_| {
         let k = match kind {
             LensKind::Poly3 => {
-                [draw.between(0.1, 0.25), draw.between(0.0, 0.06), draw.between(0.0, 0.03), 0.0]
+                [draw.between(0.1, 0.25), draw.between(0.0, 0.06), draw.between(0.0, 0.03), 0.0, 0.0]
             }
             LensKind::Panotools => [
                 draw.between(0.0, 0.1),
                 draw.between(0.05, 0.2),
                 draw.between(-0.1, 0.1),
                 draw.between(0.9, 1.05),
+                draw.between(-0.05, 0.05),
             ],
             _ => [
                 draw.between(-0.27, -0.17),
                 draw.between(-0.05, 0.03),
                 draw.between(-0.06, 0.0),
                 draw.between(-0.03, 0.03),
+                0.0,
             ],
         };
         let center = match kind {

@@ -80,8 +80,8 @@ impl Constants {
             LensKind::Panotools => {
                 let radial = lens.channels.map(|channel| {
                     let mut radial = [0.0; HIGH_ORDER_RADIAL];
-                    radial[..4].copy_from_slice(&channel.coeffs);
-                    radial[..4].reverse();
+                    let [k1, k2, k3, k4, k5] = channel.coeffs;
+                    radial[..5].copy_from_slice(&[k4, k3, k2, k1, k5]);
                     radial
                 });
                 constants.set_radial(radial, 1.0, lens);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use high_order::Side;
 
-use super::lens::ChannelLens;
 use super::edid::EdidId;
+use super::lens::ChannelLens;
 use super::{
     Eye, HALF_EYE_DISTANCE, HeadsetError, Illumination, Lens, LensKind, MAX_EYE_SIZE, Panel, Tangents,
     beside, is_plain_file_name,
@@ -216,7 +216,7 @@ fn channel(node: &Node, notes: &mut Vec<String>) -> Result<(LensKind, ChannelLen
     let numbers = (0..count).map(number).collect::<Result<Vec<_>, _>>()?;
     // Those that are left out are zero, as in the headsets' own lists.
     let used = count.min(kind.coefficients());
-    let mut coeffs = [0.0; 4];
+    let mut coeffs = [0.0; 5];
     coeffs[..used].copy_from_slice(&numbers[..used]);
     if numbers[used..].iter().any(|number| *number != 0.0) {
         notes.push(format!("{} has more numbers than {name} uses; the rest is left out.", list_node.path));

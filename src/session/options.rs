@@ -28,6 +28,8 @@ pub struct Options {
     pub scanout: Option<Method>,
     /// What is done to frames on their way to the panel. How many layers there can be is said below.
     pub optics: compositor::Options,
+    /// How much of the mura correction red, green and blue get; without, as the headset's data says, which is all of it.
+    pub mura_weights: Option<[f64; 3]>,
     /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
     pub layers: usize,
     /// Where the head looks.
@@ -56,6 +58,7 @@ impl Default for Options {
             headset: None,
             scanout: None,
             optics: compositor::Options::DEFAULT,
+            mura_weights: None,
             layers: 0,
             poses: Arc::new(Ahead),
             viewer: None,

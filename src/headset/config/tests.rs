@@ -60,7 +60,7 @@ fn reads_every_field() {
     assert_eq!(lens.cutoff_r2, Some(1.1));
     assert_eq!(
         *lens.channel(Channel::Red),
-        ChannelLens { center: [0.1, -0.01], coeffs: [-0.19, -0.02, -0.05, 0.0] }
+        ChannelLens { center: [0.1, -0.01], coeffs: [-0.19, -0.02, -0.05, 0.0, 0.0] }
     );
     assert_eq!(config.eyes[1].tangents, Tangents::from_intrinsics([1.2, 1.08], [-0.1, -0.01], 0.6));
     assert!(config.notes.is_empty());
@@ -91,8 +91,8 @@ fn the_fourth_coefficient_counts_only_where_the_formula_has_one() {
     }
     json["tracking_to_eye_transform"][1]["distortion"]["coeffs"] = json!([-0.2, 0, 0, 0.01]);
     let config = parse(&json).expect("valid");
-    assert_eq!(config.eyes[0].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.01]);
-    assert_eq!(config.eyes[1].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.0]);
+    assert_eq!(config.eyes[0].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.01, 0.0]);
+    assert_eq!(config.eyes[1].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(config.notes.len(), 1, "{:?}", config.notes);
     assert!(config.notes[0].contains("tracking_to_eye_transform[1].distortion.coeffs"));
 }
