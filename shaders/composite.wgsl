@@ -113,6 +113,7 @@ override LAYERS: u32 = 0u;
 @id(99) override prism_3_r: f32;
 @id(100) override prism_3_g: f32;
 @id(101) override prism_3_b: f32;
+@id(102) override rolling: f32; // 1 where lines light up one after the other, else 0
 
 // From the lens's result to the place on a picture, homogeneous: lens centre, growth, and where the head looks, all in
 // one matrix. Its third column differs from channel to channel.
@@ -124,15 +125,22 @@ struct Projection {
     column_p_z: vec4<f32>, // fourth, of a layer: its opacity
 }
 
+// One that goes on while the panel's lines light up one after the other, from -1, the first, to 1, the last: a parabola.
+struct Motion {
+    middle: Projection,
+    slope: Projection,
+    curve: Projection,
+}
+
 // What is new in each frame. The vertex shader hands it on: once a triangle instead of once a pixel.
 struct Frame {
-    picture: Projection, // to texels of the eye buffer
+    picture: Motion, // to texels of the eye buffer
     size: vec4<f32>, // of the eye buffer in texels, and what one texel is of it
     // 8-bit codes for an eye buffer's 1; its light's scale, the square of that; the first column that mura corrects;
     // the dither's phase.
     light: vec4<f32>,
     corner: vec4<f32>, // left and top of this eye, pixels
-    layers: array<Projection, 4>, // to 0 to 1 across each
+    layers: array<Motion, 4>, // to 0 to 1 across each
 }
 
 @group(0) @binding(0) var<uniform> frame: Frame;
@@ -159,7 +167,7 @@ struct Latched {
 
 @vertex
 fn cover(@location(0) panel_uv: vec2<f32>) -> Latched {
-    let onto = frame.picture;
+    let onto = frame.picture.middle;
     return Latched(
         vec4(panel_uv * 2.0 - 1.0, 0.0, 1.0),
         onto.column_x, onto.column_y, onto.column_p_x, onto.column_p_y, onto.column_p_z,
@@ -230,6 +238,25 @@ fn bend(straight: Ray) -> Ray {
     ray.y = y * radial + twice_xy * across + (r2 + 2.0 * y * y) * down
         + r2 * vec3(prism_2_r, prism_2_g, prism_2_b) + r4 * vec3(prism_3_r, prism_3_g, prism_3_b);
     return ray;
+}
+
+fn at_line(middle: Projection, slope: Projection, curve: Projection, line: f32) -> Projection {
+    // A variable, or naga would decide before the constant is known.
+    var rolls = rolling;
+    if rolls == 0.0 {
+        return middle;
+    }
+    return Projection(
+        middle.column_x + line * (slope.column_x + line * curve.column_x),
+        middle.column_y + line * (slope.column_y + line * curve.column_y),
+        middle.column_p_x + line * (slope.column_p_x + line * curve.column_p_x),
+        middle.column_p_y + line * (slope.column_p_y + line * curve.column_p_y),
+        middle.column_p_z + line * (slope.column_p_z + line * curve.column_p_z),
+    );
+}
+
+fn layer_at_line(layer: Motion, line: f32) -> Projection {
+    return at_line(layer.middle, layer.slope, layer.curve, line);
 }
 
 // Where each channel of a pixel lies on a picture, and whether that is before the eye.
@@ -324,10 +351,11 @@ fn lay_over(light: vec3<f32>, layer: Projection, image: texture_2d<f32>, ray: Ra
 }
 
 // Squared codes of what the eye is to see, the picture's light scaled where layers lie over it.
-fn light_of(ray: Ray, latched: Latched) -> vec3<f32> {
-    let onto = Projection(
+fn light_of(ray: Ray, line: f32, latched: Latched) -> vec3<f32> {
+    let middle = Projection(
         latched.column_x, latched.column_y, latched.column_p_x, latched.column_p_y, latched.column_p_z,
     );
+    let onto = at_line(middle, frame.picture.slope, frame.picture.curve, line);
     let place = project(onto, ray);
     var light: vec3<f32>;
     if LENS == 0u {
@@ -338,16 +366,16 @@ fn light_of(ray: Ray, latched: Latched) -> vec3<f32> {
     light = select(vec3(0.0), light, inside(place, latched.size));
     if LAYERS > 0u {
         light *= latched.light.y;
-        light = lay_over(light, frame.layers[0], layer_0, ray);
+        light = lay_over(light, layer_at_line(frame.layers[0], line), layer_0, ray);
     }
     if LAYERS > 1u {
-        light = lay_over(light, frame.layers[1], layer_1, ray);
+        light = lay_over(light, layer_at_line(frame.layers[1], line), layer_1, ray);
     }
     if LAYERS > 2u {
-        light = lay_over(light, frame.layers[2], layer_2, ray);
+        light = lay_over(light, layer_at_line(frame.layers[2], line), layer_2, ray);
     }
     if LAYERS > 3u {
-        light = lay_over(light, frame.layers[3], layer_3, ray);
+        light = lay_over(light, layer_at_line(frame.layers[3], line), layer_3, ray);
     }
     return light;
 }
@@ -372,7 +400,7 @@ fn composite(latched: Latched) -> @location(0) vec4<f32> {
     if LAYERS > 0u {
         whole = 255.0;
     }
-    var code = select(vec3(0.0), whole * sqrt(light_of(ray, latched)), ray.shown);
+    var code = select(vec3(0.0), whole * sqrt(light_of(ray, 2.0 * uv.y - 1.0, latched)), ray.shown);
     if MURA {
         // Black stays one code all over the panel.
         let weight = smoothstep(vec3(black), vec3(full), code);

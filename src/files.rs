@@ -91,12 +91,18 @@ pub fn cache_folder() -> Option<PathBuf> {
 }
 
 /// Reads a headset's data: a directory with `config.json` and the maps it names, or that file itself.
+///
+/// An EDID beside it tells when its panel lights up.
 pub fn read_headset(path: &Path) -> Result<Headset, FileError> {
     let config = if path.is_dir() { path.join("config.json") } else { path.to_path_buf() };
     let json = read(&config)?;
     let directory = config.parent().unwrap_or(Path::new("."));
-    Headset::from_config(&json, |name| std::fs::read(directory.join(name)))
-        .map_err(|source| FileError::Headset { path: config.clone(), source })
+    let mut headset = Headset::from_config(&json, |name| std::fs::read(directory.join(name)))
+        .map_err(|source| FileError::Headset { path: config.clone(), source })?;
+    if let Ok(edid) = std::fs::read(directory.join(EDID)) {
+        headset.is_on(&edid);
+    }
+    Ok(headset)
 }
 
 /// Reads who may have a lease.
@@ -111,6 +117,9 @@ pub fn read_load(path: &Path) -> Result<Load, FileError> {
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
     Load::parse(&text).map_err(|error| FileError::Load { path: path.into(), error })
 }
+
+/// What `headset simulate` calls a headset's EDID, and what is kept of real ones.
+const EDID: &str = "edid.bin";
 
 /// The largest picture that is read, in pixels: four times the largest headset's panel.
 const MAX_PICTURE_PX: u64 = 8192 * 8192;

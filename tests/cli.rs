@@ -196,6 +196,31 @@ fn a_simulated_headset_is_taken_by_every_verb() {
 }
 
 #[test]
+fn a_lens_of_high_order_is_made_up_shown_and_rendered_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let [out, eye, frame] = ["headset", "eye.png", "frame.png"].map(|name| directory.path().join(name));
+    let simulate = |size: &str, lens: &str| {
+        run(&["headset", "simulate", "--eye", size, "--lens", lens, "--out", text(&out)])
+    };
+    assert_eq!(simulate("54x60", "high-order").code, Some(0));
+    let shown = run(&["headset", "show", text(&out), "--json"]).json();
+    assert_eq!(shown["eyes"][1]["lens"]["type"], "strengthen_high_order");
+    assert_eq!(shown["notes"], json!([]));
+    rig::write_picture(&eye, 1);
+    let render = |weights: &str| {
+        let (headset, eye) = (text(&out), text(&eye));
+        let pictures = ["--left", eye, "--right", eye, "--out", text(&frame)];
+        run(&[&["render", "--headset", headset, "--mura-weights", weights][..], &pictures].concat())
+    };
+    assert_eq!(render("1,1,0").code, Some(0));
+    for weights in ["1,1", "1,1,3", "1,1,x", "1,1,-1", "1,1,1,1", "NaN,1,1"] {
+        render(weights).refused_usage("three numbers from 0 to 2");
+    }
+    simulate("1x60", "high-order").refused(2, &["2 to 4096 pixels"]);
+    simulate("54x60", "square").refused_usage("round or high-order");
+}
+
+#[test]
 fn maps_of_another_headset_are_refused_by_checksum_and_by_serial() {
     let directory = tempfile::tempdir().unwrap();
     let (own, other) = (directory.path().join("own"), directory.path().join("other"));

@@ -17,7 +17,7 @@ use leasehold::kms::buffer::PixelFormat;
 use pass::gpu::device;
 use pass::{composite, composite_with};
 
-const EXACT: Options = Options { lens: false, mura: false, dither: false, layers: 0 };
+const EXACT: Options = Options { lens: false, mura: false, dither: false, ..Options::DEFAULT };
 const CORRECTED: Options = Options { mura: true, ..EXACT };
 
 /// A made-up headset, and the real one where its data is at hand.
@@ -96,6 +96,22 @@ fn mura_adds_just_what_the_maps_say() {
 }
 
 #[test]
+fn each_colour_gets_its_own_share_of_the_correction() {
+    let mut headset = Headset::simulated(3, 135, 150);
+    headset.mura = headset.mura.map(|mura| mura.weighed(Some([0.0, 1.0, 0.5])));
+    let image = Pixels::flat(135, 150, 100);
+    let frame = Frame::new(&headset, [&image, &image], Options { lens: false, ..UNDITHERED });
+    let picture = composite(&Arc::new(headset.clone()), [&image, &image], CORRECTED, PixelFormat::Xrgb8888);
+    each_pixel(&picture, |eye, place, codes| {
+        assert_eq!(codes[0], 100);
+        for channel in Channel::ALL {
+            let off = f64::from(codes[channel.index()]) - frame.code(eye, channel, place);
+            assert!(off.abs() <= 0.502, "{channel:?} of eye {eye}, pixel {place:?}: {off}");
+        }
+    });
+}
+
+#[test]
 fn black_is_one_code_all_over_the_panel() {
     for headset in headsets() {
         let black = Pixels::flat(64, 64, 0);
@@ -140,7 +156,7 @@ fn is_the_reference(picture: &PanelPicture, frame: &Frame<'_>) {
     assert!(edge <= checked / 20_000, "{edge} of {checked} are off by more than a code");
 }
 
-const UNDITHERED: Options = Options { lens: true, mura: true, dither: false, layers: 0 };
+const UNDITHERED: Options = Options { lens: true, mura: true, dither: false, ..Options::DEFAULT };
 
 /// Eye buffers as large as a lens asks for.
 fn eye_buffers(headset: &Headset) -> [Pixels; 2] {

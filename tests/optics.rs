@@ -9,14 +9,14 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use data::{read, real};
-use glam::DQuat;
+use glam::{DQuat, DVec3};
 use gpu::{assert_valid, device};
 use leasehold::compositor::eye_images::Samples;
 use leasehold::compositor::readback::{PanelPicture, Readback};
 use leasehold::compositor::reference::Frame;
-use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose};
+use leasehold::compositor::{Compositor, EyeImages, Options, Pixels, Pose, Seen};
 use leasehold::headset::lens::{ChannelLens, HighOrder, HighOrderChannel};
-use leasehold::headset::{Channel, Eye, Headset, Lens, LensKind, Tangents};
+use leasehold::headset::{Channel, Eye, Headset, Illumination, Lens, LensKind, Tangents};
 use leasehold::kms::buffer::PixelFormat;
 use leasehold::vulkan::Image;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn say(text: &str) {
 /// How far a pixel may look from where it should, in eye-buffer pixels.
 const TOLERANCE_PX: f64 = 0.05;
 
-const OPTIONS: Options = Options { lens: true, mura: false, dither: false, layers: 0 };
+const OPTIONS: Options = Options { lens: true, mura: false, dither: false, ..Options::DEFAULT };
 const FORMAT: PixelFormat = PixelFormat::Xrgb2101010;
 const AXES: [&str; 2] = ["x", "y"];
 
@@ -37,9 +37,53 @@ const AXES: [&str; 2] = ["x", "y"];
 /// where a pixel looks, the long one that it is not a whole period off.
 const GRATINGS: [(f64, usize); 2] = [(32.0, 8), (600.0, 3)];
 
+/// A head that was somewhere when the picture was rendered, and goes on turning while it is shown.
+#[derive(Clone, Copy)]
+struct Turn {
+    rendered: Pose,
+    /// When the panel's middle line lights up.
+    middle: Pose,
+    /// The axis, and how far about it from the first line to the last, in radians; none where all light up at once.
+    spin: Option<DVec3>,
+}
+
+impl Turn {
+    fn still(rendered: Pose, shown: Pose) -> Self {
+        Self { rendered, middle: shown, spin: None }
+    }
+
+    /// The true pose when a line lights up, -1 the first and 1 the last.
+    fn at(&self, line: f64) -> Pose {
+        let spin = DQuat::from_scaled_axis(self.spin.unwrap_or_default() * line / 2.0);
+        Pose { orientation: (DQuat::from_array(self.middle.orientation) * spin).to_array() }
+    }
+
+    fn seen(&self) -> Seen {
+        match self.spin {
+            None => Seen::AtOnce(self.middle),
+            Some(_) => Seen::LineByLine([-1.0, 0.0, 1.0].map(|line| self.at(line))),
+        }
+    }
+}
+
 /// Unturned, and turned about every axis.
-fn turns() -> [(Pose, Pose); 2] {
-    [(Pose::AHEAD, Pose::AHEAD), (Pose::from_degrees(4.0, -3.0, 2.0), Pose::from_degrees(-3.0, 1.5, -4.0))]
+fn turns() -> Vec<Turn> {
+    vec![
+        Turn::still(Pose::AHEAD, Pose::AHEAD),
+        Turn::still(Pose::from_degrees(4.0, -3.0, 2.0), Pose::from_degrees(-3.0, 1.5, -4.0)),
+    ]
+}
+
+/// Turning by 600 degrees a second, about each axis and aslant, while a panel that is lit all of a period of 90 Hz lights up.
+fn spins() -> Vec<Turn> {
+    let whole = (600.0f64 / 90.0).to_radians();
+    [DVec3::X, -DVec3::Y, DVec3::Z, DVec3::new(0.6, -0.64, 0.48)]
+        .map(|axis| Turn {
+            rendered: Pose::from_degrees(2.0, -1.0, 1.0),
+            middle: Pose::from_degrees(-2.0, 1.5, -1.0),
+            spin: Some(axis * whole),
+        })
+        .to_vec()
 }
 
 /// A grating along one axis: light goes up and down as a cosine, its phase moved on by `shift` of a period.
@@ -76,6 +120,7 @@ fn add(phasors: &mut Phasors, picture: &PanelPicture, shift: f64) {
 fn looks(
     headset: &Arc<Headset>,
     picture_px: [u32; 2],
+    turns: &[Turn],
     axis: usize,
     grating_index: usize,
 ) -> Vec<Vec<Option<f64>>> {
@@ -84,14 +129,14 @@ fn looks(
     let compositor = Compositor::new(device(), headset, width, height, FORMAT, OPTIONS).unwrap();
     let target = Arc::new(Image::target(device(), compositor.target_format(), width, height).unwrap());
     let mut readback = Readback::new(device(), &target, FORMAT).unwrap();
-    let mut turned = turns().map(|_| vec![[0.0; 2]; width as usize * height as usize * 3]);
+    let mut turned = vec![vec![[0.0; 2]; width as usize * height as usize * 3]; turns.len()];
     for shot in 0..shots {
         let shift = shot as f64 / shots as f64;
         let pixels = grating(picture_px, axis, period, shift);
         let images = Arc::new(EyeImages::upload(device(), &pixels, &pixels).unwrap());
         let mut pass = compositor.pass(&images, &target).unwrap();
-        for ((rendered, shown), phasors) in turns().into_iter().zip(&mut turned) {
-            pass.latch(rendered, shown, 0);
+        for (turn, phasors) in turns.iter().zip(&mut turned) {
+            pass.latch(turn.rendered, turn.seen(), 0);
             pass.run().unwrap();
             add(phasors, &readback.picture().unwrap(), shift);
         }
@@ -115,20 +160,23 @@ struct Verdict {
 }
 
 /// Holds what the GPU shows of `headset` to what the formulas say of `expected`.
-fn compare(headset: &Arc<Headset>, expected: &Headset) -> Verdict {
+fn compare(headset: &Arc<Headset>, expected: &Headset, turns: &[Turn]) -> Verdict {
     let picture_px = [headset.panel.eye_width, headset.panel.eye_height].map(|pixels| pixels * 7 / 5);
     let size =
         Pixels { samples: Samples::Eight(Vec::new()), width_px: picture_px[0], height_px: picture_px[1] };
     let mut verdict = Verdict::default();
     for axis in 0..2 {
-        let [fine, coarse] = [0, 1].map(|index| looks(headset, picture_px, axis, index));
-        for (turn, (rendered, shown)) in turns().into_iter().enumerate() {
-            let frame = Frame { rendered, shown, ..Frame::new(expected, [&size, &size], OPTIONS) };
+        let [fine, coarse] = [0, 1].map(|index| looks(headset, picture_px, turns, axis, index));
+        for (turn, &at) in turns.iter().enumerate() {
+            let rendered = at.rendered;
+            let mut frame = Frame { rendered, ..Frame::new(expected, [&size, &size], OPTIONS) };
             let width = headset.panel.eye_width as usize * 2;
             for (index, (fine, coarse)) in fine[turn].iter().zip(&coarse[turn]).enumerate() {
                 let (pixel, channel) = (index / 3, Channel::ALL[index % 3]);
                 let (column, row) = ((pixel % width) as u32, (pixel / width) as u32);
                 let (eye, column) = (column / headset.panel.eye_width, column % headset.panel.eye_width);
+                let height = f64::from(headset.panel.eye_height);
+                frame.shown = at.at((2.0 * f64::from(row) + 1.0) / height - 1.0);
                 let expected = frame.place(eye as usize, channel, [column, row]);
                 // Half a pixel from the edge of the eye buffer the edge goes on beyond it, and there is no phase.
                 let margin = |place: [f64; 2]| {
@@ -166,8 +214,18 @@ fn compare(headset: &Arc<Headset>, expected: &Headset) -> Verdict {
 
 /// Measures a headset, and prints the worst.
 fn hold(name: &str, headset: Headset) {
+    hold_turned(name, headset, &turns());
+}
+
+/// Measures one whose panel lights up line by line while the head turns.
+fn hold_rolling(name: &str, mut headset: Headset) {
+    headset.panel.illumination = Illumination::Rolling;
+    hold_turned(&format!("{name}, rolling"), headset, &spins());
+}
+
+fn hold_turned(name: &str, headset: Headset, turns: &[Turn]) {
     let headset = Arc::new(headset);
-    let verdict = compare(&headset, &headset);
+    let verdict = compare(&headset, &headset, turns);
     let Verdict { compared, edge, worst_px, worst_at } = &verdict;
     let kind = headset.eyes[0].lens.kind_name();
     say(&format!(
@@ -182,7 +240,9 @@ fn hold(name: &str, headset: Headset) {
 fn a_vive() {
     let Some(vive) = real("vive-LHR-C5C0BC88") else { return };
     let absent = |_: &str| Err(io::ErrorKind::NotFound.into());
-    hold("Vive", Headset::from_config(&read(&vive.join("config.json")), absent).unwrap());
+    let vive = Headset::from_config(&read(&vive.join("config.json")), absent).unwrap();
+    hold("Vive", vive.clone());
+    hold_rolling("Vive", vive);
 }
 
 /// The right eye and the panel are made up: only one eye's lens is known.
@@ -210,7 +270,9 @@ fn a_vive_pro_2() {
     let Some(partial) = real("partial") else { return };
     let lens: Value = serde_json::from_slice(&read(&partial.join("vivepro2-lens.json"))).unwrap();
     let device = json!({"eye_target_width_in_pixels": 1224, "eye_target_height_in_pixels": 1224});
-    hold("Vive Pro 2", from_json(&json!({"device": device, "inhouse_lens_correction": lens})));
+    let vive_pro_2 = from_json(&json!({"device": device, "inhouse_lens_correction": lens}));
+    hold("Vive Pro 2", vive_pro_2.clone());
+    hold_rolling("Vive Pro 2", vive_pro_2);
 }
 
 fn from_json(config: &Value) -> Headset {
@@ -225,6 +287,22 @@ fn twenty_made_up_headsets() {
     }
 }
 
+/// One of each kind of lens.
+#[test]
+fn made_up_headsets_that_light_up_line_by_line() {
+    for seed in 20..25 {
+        hold_rolling(&format!("made up {seed}"), made_up(seed));
+    }
+}
+
+#[test]
+fn lines_that_are_all_seen_from_the_middle_ones_pose_are_noticed() {
+    let mut headset = made_up(1);
+    headset.panel.illumination = Illumination::Global;
+    let verdict = compare(&Arc::new(headset.clone()), &headset, &spins());
+    assert!(verdict.worst_px > 10.0, "{} px", verdict.worst_px);
+}
+
 #[test]
 fn a_lens_a_thousandth_off_is_noticed() {
     let headset = Arc::new(made_up(1));
@@ -232,7 +310,7 @@ fn a_lens_a_thousandth_off_is_noticed() {
     for channel in &mut off.eyes[1].lens.channels {
         channel.coeffs[0] *= 1.001;
     }
-    let verdict = compare(&headset, &off);
+    let verdict = compare(&headset, &off, &turns());
     assert!(verdict.worst_px > TOLERANCE_PX, "{} px", verdict.worst_px);
     assert!(verdict.worst_at.contains("eye 1"), "{}", verdict.worst_at);
 }
@@ -300,19 +378,21 @@ fn lens(draw: &mut Draw, seed: u64, side: f64, aspect: f64) -> Lens {
     let channels = [0, 1, 2].map(|_| {
         let k = match kind {
             LensKind::Poly3 => {
-                [draw.between(0.1, 0.25), draw.between(0.0, 0.06), draw.between(0.0, 0.03), 0.0]
+                [draw.between(0.1, 0.25), draw.between(0.0, 0.06), draw.between(0.0, 0.03), 0.0, 0.0]
             }
             LensKind::Panotools => [
                 draw.between(0.0, 0.1),
                 draw.between(0.05, 0.2),
                 draw.between(-0.1, 0.1),
                 draw.between(0.9, 1.05),
+                draw.between(-0.05, 0.05),
             ],
             _ => [
                 draw.between(-0.27, -0.17),
                 draw.between(-0.05, 0.03),
                 draw.between(-0.06, 0.0),
                 draw.between(-0.03, 0.03),
+                0.0,
             ],
         };
         let center = match kind {

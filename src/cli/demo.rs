@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Failure, output, signals, validation};
-use crate::compositor::Limit;
 use crate::compositor::scanout::Method;
+use crate::compositor::{self, Latch, Limit};
 use crate::demo::{self, Scene, Settings};
 use crate::files;
 use crate::kms::ModeRequest;
@@ -33,6 +33,16 @@ pub struct Arguments {
     /// Have pictures get to the card in this way or none: dma-buf, host-memory or copy [default: the best that works]
     #[arg(long, value_name = "WAY")]
     scanout: Option<Method>,
+    /// Read the head's pose before a picture is given to the GPU (before-submit), or after, while it waits for the pose
+    /// (after-submit)
+    #[arg(long, value_name = "WHEN", default_value = "before-submit")]
+    latch: Latch,
+    /// How much of the mura correction red, green and blue get, as in 1,1,0.5 [default: all of it, 1,1,1]
+    #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
+    mura_weights: Option<[f64; 3]>,
+    /// Do not hide the steps between codes
+    #[arg(long)]
+    no_dither: bool,
     /// What to show: grid, room, flat:CODE or images:LEFT.png,RIGHT.png
     #[arg(long, value_name = "SCENE", default_value = "room")]
     scene: Scene,
@@ -74,6 +84,12 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         mode: arguments.mode,
         headset: arguments.headset,
         scanout: arguments.scanout,
+        optics: compositor::Options {
+            latch: arguments.latch,
+            dither: !arguments.no_dither,
+            ..Default::default()
+        },
+        mura_weights: arguments.mura_weights,
         limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: signals::stop_flag()? },
         reacquire: arguments.reacquire,
         validation: validation::wanted(),

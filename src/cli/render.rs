@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Do not even out the panel's pixels
     #[arg(long)]
     no_mura: bool,
+    /// How much of the mura correction red, green and blue get, as in 1,1,0.5 [default: all of it, 1,1,1]
+    #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
+    mura_weights: Option<[f64; 3]>,
     /// Do not undo the lens
     #[arg(long)]
     no_lens: bool,
@@ -66,7 +69,9 @@ fn rotation(text: &str) -> Result<Pose, String> {
 
 /// Renders the frame.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let headset = Arc::new(files::read_headset(&arguments.headset)?);
+    let mut headset = files::read_headset(&arguments.headset)?;
+    headset.mura = headset.mura.map(|mura| mura.weighed(arguments.mura_weights));
+    let headset = Arc::new(headset);
     let [left, right] = [files::read_pixels(&arguments.left)?, files::read_pixels(&arguments.right)?];
     if (left.width_px, left.height_px) != (right.width_px, right.height_px) {
         return Err(Failure::config(format!(

@@ -6,15 +6,16 @@ use ash::vk;
 
 use super::constants::{Constants, Quantisation};
 use super::eye_images::{EyeImages, Pixels, texture};
+use super::latch::{Latch, Latched, Waiting};
 use super::layer::{Layer, LayerImage, MAX_LAYERS, Quad};
 use super::mesh;
-use super::pose::Pose;
+use super::pose::{Pose, Seen};
 use super::uniforms::FrameUniforms;
 use crate::headset::{Headset, Lens, LensKind, Mura, MuraMap, Panel};
 use crate::kms::buffer::PixelFormat;
 use crate::time::Span;
 use crate::vulkan::pipeline::{Bindings, Draw, Pipeline, Resources, Shaders};
-use crate::vulkan::{Buffer, Commands, Device, Image, VulkanError};
+use crate::vulkan::{Buffer, Commands, Device, Gate, Image, VulkanError};
 
 /// What the pass leaves out, and what it can do beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,19 @@ pub struct Options {
     pub dither: bool,
     /// How many layers can lie over the picture, at most [`MAX_LAYERS`]. While none does, they cost nothing.
     pub layers: usize,
+    /// When the pose is read.
+    pub latch: Latch,
+}
+
+impl Options {
+    /// All that is known to do good, and no layers.
+    pub const DEFAULT: Self =
+        Self { lens: true, mura: true, dither: true, layers: 0, latch: Latch::BeforeSubmit };
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lens: true, mura: true, dither: true, layers: 0 }
+        Self::DEFAULT
     }
 }
 
@@ -44,6 +53,7 @@ pub struct Compositor {
     format: PixelFormat,
     lens: bool,
     mura: bool,
+    latch: Latch,
     tools: Arc<Tools>,
 }
 
@@ -94,6 +104,7 @@ impl Compositor {
             format,
             lens: options.lens,
             mura: maps.is_some(),
+            latch: options.latch,
             tools: Arc::new(Tools {
                 pipelines: pipelines(device, headset, eye_px, format, Options { layers: 0, ..options })?,
                 layered: (options.layers > 0)
@@ -149,6 +160,10 @@ impl Compositor {
         }
         let mut pass = Pass {
             commands: Commands::new(&self.device)?,
+            gate: match self.latch {
+                Latch::BeforeSubmit => None,
+                Latch::AfterSubmit => Some(Gate::new(&self.device)?),
+            },
             eyes,
             headset: self.headset.clone(),
             images: images.clone(),
@@ -186,6 +201,8 @@ impl Tools {
 #[derive(Debug)]
 pub struct Pass {
     commands: Commands,
+    /// Where the pose is read after the submit.
+    gate: Option<Gate>,
     eyes: Vec<EyePass>,
     headset: Arc<Headset>,
     images: Arc<EyeImages>,
@@ -241,8 +258,12 @@ impl Pass {
     }
 
     /// Says from which pose the images were rendered, from which they will be seen, and the how manieth frame it is.
-    /// Cheap: to be called as late as can be.
-    pub fn latch(&mut self, rendered: Pose, shown: Pose, frame: u64) {
+    pub fn latch(&mut self, rendered: Pose, shown: impl Into<Seen>, number: u64) {
+        self.tell(Latched { rendered, shown: shown.into(), number });
+    }
+
+    pub(super) fn tell(&mut self, latched: Latched) {
+        let Latched { rendered, shown, number } = latched;
         let size_px = self.images.size_px();
         for (eye, pass) in self.eyes.iter_mut().enumerate() {
             let eye = &self.headset.eyes[eye];
@@ -250,7 +271,7 @@ impl Pass {
             if !self.layers.is_empty() {
                 pass.uniforms.lay_over(eye, self.through_lens, &self.layers, shown);
             }
-            pass.uniforms.number(frame);
+            pass.uniforms.number(number);
             pass.buffer.bytes_mut().copy_from_slice(bytemuck::bytes_of(&pass.uniforms));
         }
     }
@@ -276,13 +297,36 @@ impl Pass {
         self.commands.run(RUN_TIMEOUT)
     }
 
+    /// Runs it with what `latch` says when it is asked, which is as late as the compositor's [`Options::latch`] allows, and
+    /// waits until the target is done.
+    pub fn run_with(&mut self, latch: impl FnOnce() -> Latched) -> Result<(), VulkanError> {
+        if self.gate.is_some() {
+            let waiting = Waiting::submit(self)?;
+            return waiting.let_through(latch());
+        }
+        self.tell(latch());
+        self.run()
+    }
+
+    pub(super) fn submit_behind_gate(&mut self) -> Result<(), VulkanError> {
+        self.gate.as_ref().map_or(Ok(()), |gate| self.commands.submit_behind(gate))
+    }
+
+    pub(super) fn open_gate(&mut self) -> Result<(), VulkanError> {
+        self.gate.as_mut().map_or(Ok(()), Gate::open)
+    }
+
+    pub(super) fn wait(&mut self) -> Result<(), VulkanError> {
+        self.commands.wait(RUN_TIMEOUT)
+    }
+
     /// The GPU's counter when the last run began and had ended; `None` where it has none.
     pub fn gpu_ticks(&self) -> Option<[u64; 2]> {
         self.commands.ticks()
     }
 
     fn record(&mut self) -> Result<(), VulkanError> {
-        let Self { commands, eyes, images, tools, target, layers, .. } = self;
+        let Self { commands, gate, eyes, images, tools, target, layers, .. } = self;
         let pipelines = match &tools.layered {
             Some(layered) if !layers.is_empty() => layered,
             _ => &tools.pipelines,
@@ -297,6 +341,9 @@ impl Pass {
         });
         let (drawn, shown) = (vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL, vk::ImageLayout::GENERAL);
         commands.record_timed(|recording| {
+            if gate.is_some() {
+                recording.read_late_numbers();
+            }
             images.acquire(recording);
             recording.transition(target, vk::ImageLayout::UNDEFINED, drawn);
             recording.draw(target, tools.black, &draws);

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::headset::lens::{HIGH_ORDER_PRISM, HIGH_ORDER_RADIAL, HIGH_ORDER_TANGENTIAL};
-use crate::headset::{Channel, Headset, Lens, LensKind, Mura};
+use crate::headset::{Channel, Headset, Illumination, Lens, LensKind, Mura};
 
 /// How the pass is to end: what the scanout's codes are and how they are dithered.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,7 @@ pub(super) struct Constants {
     radial: [[f32; 3]; HIGH_ORDER_RADIAL],
     tangential: [[f32; 3]; HIGH_ORDER_TANGENTIAL],
     prism: [[f32; 3]; HIGH_ORDER_PRISM],
+    rolling: f32,
 }
 
 impl Constants {
@@ -65,6 +66,7 @@ impl Constants {
                 true => by_channel(&|channel| lens.channel(channel).coeffs[n]),
                 false => [0.0; 3],
             }),
+            rolling: f32::from(u8::from(headset.panel.illumination == Illumination::Rolling)),
             ..Self::zeroed()
         };
         match &lens.kind {
@@ -78,8 +80,8 @@ impl Constants {
             LensKind::Panotools => {
                 let radial = lens.channels.map(|channel| {
                     let mut radial = [0.0; HIGH_ORDER_RADIAL];
-                    radial[..4].copy_from_slice(&channel.coeffs);
-                    radial[..4].reverse();
+                    let [k1, k2, k3, k4, k5] = channel.coeffs;
+                    radial[..5].copy_from_slice(&[k4, k3, k2, k1, k5]);
                     radial
                 });
                 constants.set_radial(radial, 1.0, lens);

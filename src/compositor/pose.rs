@@ -41,6 +41,32 @@ impl Default for Pose {
     }
 }
 
+/// From where the lines of a picture are seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Seen {
+    /// All from one pose: they light up together.
+    AtOnce(Pose),
+    /// Each from its own, for they light up one after the other: the poses at the first, the middle one and the last.
+    /// Those between follow a parabola. Of a head that turns by 600 degrees a second, which few ever do, that is within
+    /// a twentieth of a pixel; a straight line through two poses is not within one.
+    LineByLine([Pose; 3]),
+}
+
+impl Seen {
+    /// From where the middle line is.
+    pub fn middle(self) -> Pose {
+        match self {
+            Self::AtOnce(pose) | Self::LineByLine([_, pose, _]) => pose,
+        }
+    }
+}
+
+impl From<Pose> for Seen {
+    fn from(pose: Pose) -> Self {
+        Self::AtOnce(pose)
+    }
+}
+
 /// Says where the head looks at a given time, as near as can be told when asked.
 ///
 /// The loop and the application both ask, each on its own thread.

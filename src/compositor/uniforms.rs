@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use glam::{DMat3, DQuat, DVec3};
 
 use super::layer::{Anchor, Layer, MAX_LAYERS, Quad};
-use super::pose::Pose;
+use super::pose::{Pose, Seen};
 use crate::headset::{Channel, Eye, LensKind, Tangents};
 
 /// `struct Projection` of `shaders/composite.wgsl`, field for field.
@@ -16,15 +16,24 @@ struct Projection {
     column_p: [[f32; 4]; 3],
 }
 
+/// `struct Motion` of `shaders/composite.wgsl`, field for field.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+struct Motion {
+    middle: Projection,
+    slope: Projection,
+    curve: Projection,
+}
+
 /// `struct Frame` of `shaders/composite.wgsl`, field for field.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct FrameUniforms {
-    picture: Projection,
+    picture: Motion,
     size: [f32; 4],
     light: [f32; 4],
     corner: [f32; 4],
-    layers: [Projection; MAX_LAYERS],
+    layers: [Motion; MAX_LAYERS],
 }
 
 impl FrameUniforms {
@@ -36,23 +45,24 @@ impl FrameUniforms {
 
     /// For a frame of `picture_px` an eye that was rendered from one pose and is shown from another, through the
     /// eye's lens or none.
-    pub fn turn(&mut self, eye: &Eye, through_lens: bool, picture_px: [u32; 2], rendered: Pose, shown: Pose) {
-        let to_texel = to_texel(eye, picture_px, rendered, shown);
+    pub fn turn(&mut self, eye: &Eye, through_lens: bool, picture_px: [u32; 2], rendered: Pose, shown: Seen) {
+        let to_texel = |pose| to_texel(eye, picture_px, rendered, pose);
         let [width, height] = picture_px.map(f64::from);
-        self.picture = Projection::new(eye, through_lens, to_texel, 0.0);
+        self.picture = Motion::new(eye, through_lens, to_texel(shown.middle()), to_texel, shown, 0.0);
         self.size = [width, height, 1.0 / width, 1.0 / height].map(|part| part as f32);
     }
 
     /// For layers seen from the pose that is shown; the others are not there.
-    pub fn lay_over(&mut self, eye: &Eye, through_lens: bool, layers: &[Layer], shown: Pose) {
+    pub fn lay_over(&mut self, eye: &Eye, through_lens: bool, layers: &[Layer], shown: Seen) {
         self.layers = std::array::from_fn(|index| match layers.get(index) {
             Some(layer) => {
-                let onto = to_quad(eye, &layer.quad, shown);
+                let onto = to_quad(eye, &layer.quad, shown.middle());
                 let opacity = onto.map_or(0.0, |_| layer.opacity);
                 let onto = onto.unwrap_or(DMat3::IDENTITY);
-                Projection::new(eye, through_lens, onto, opacity)
+                let at = |pose| to_quad(eye, &layer.quad, pose).unwrap_or(onto);
+                Motion::new(eye, through_lens, onto, at, shown, opacity)
             }
-            None => Projection::new(eye, through_lens, DMat3::IDENTITY, 0.0),
+            None => Motion::zeroed(),
         });
     }
 
@@ -71,6 +81,32 @@ impl FrameUniforms {
     pub fn number(&mut self, frame: u64) {
         // Steps of the golden ratio spread over the unit interval without a visible beat.
         self.light[3] = ((frame % 1024) as f64 * 0.618_033_988_749_894_9).fract() as f32;
+    }
+}
+
+impl Motion {
+    /// For matrices from (u, v, 1) of the unturned eye buffer: the middle line's, and those of other poses.
+    fn new(
+        eye: &Eye,
+        through_lens: bool,
+        middle: DMat3,
+        at: impl Fn(Pose) -> DMat3,
+        shown: Seen,
+        opacity: f64,
+    ) -> Self {
+        let (slope, curve) = match shown {
+            Seen::AtOnce(_) => (DMat3::ZERO, DMat3::ZERO),
+            // The parabola through three places, of the line from -1 to 1.
+            Seen::LineByLine([first, _, last]) => {
+                let (first, last) = (at(first), at(last));
+                ((last - first) * 0.5, (first + last) * 0.5 - middle)
+            }
+        };
+        Self {
+            middle: Projection::new(eye, through_lens, middle, opacity),
+            slope: Projection::new(eye, through_lens, slope, 0.0),
+            curve: Projection::new(eye, through_lens, curve, 0.0),
+        }
     }
 }
 

@@ -10,10 +10,11 @@ use super::composite::{Compositor, Pass};
 use super::eye_images::EyeImages;
 use super::frames::{AppFrame, DisplayState, FrameReader, SLOTS};
 use super::history::{Event, History, What};
+use super::latch::Latched;
 use super::layer::{Layer, MAX_LAYERS};
 use super::mirror::Mirror;
 use super::overlay::Overlay;
-use super::pose::PoseSource;
+use super::pose::{PoseSource, Seen};
 use super::presence::{News, Presence, Shown};
 use super::run::{Ended, Limit, Run};
 use super::scanout::Picture;
@@ -67,6 +68,8 @@ pub struct VblankLoop {
     pacer: Pacer,
     rate: RateCheck,
     history: History,
+    /// Where the panel's lines light up one after the other: how long it is from the first to the middle one.
+    rolls_for: Option<Span>,
     warm: Option<Warm>,
     mirror: Option<Arc<Mirror>>,
     overlay: Option<Arc<Overlay>>,
@@ -100,6 +103,10 @@ impl VblankLoop {
             rate: RateCheck::new(description.period),
             history,
             presence: Presence::default(),
+            rolls_for: match illumination {
+                Illumination::Global => None,
+                Illumination::Rolling => Some(description.active_scanout / 2),
+            },
             warm: None,
             mirror: None,
             overlay: None,
@@ -284,15 +291,22 @@ impl VblankLoop {
             self.laid.extend(overlay.layers().iter().take(room).cloned());
         }
         pass.set_layers(&self.laid)?;
-        frame.latch = Instant::now();
-        let photon = self.pacer.clock().newest().map_or(frame.latch, |_| frame.plan.photon);
-        let shown = self.poses.pose_at(photon);
-        let rendered = match source {
-            Source::App(app, _) => app.pose,
-            Source::Calm(_) => calm::anchor(shown),
-        };
-        pass.latch(rendered, shown, frame.number);
-        pass.run()?;
+        let lit = self.pacer.clock().newest().is_some();
+        pass.run_with(|| {
+            frame.latch = Instant::now();
+            let photon = if lit { frame.plan.photon } else { frame.latch };
+            let shown = match self.rolls_for {
+                None => Seen::AtOnce(self.poses.pose_at(photon)),
+                Some(half) => Seen::LineByLine(
+                    [photon - half, photon, photon + half].map(|photon| self.poses.pose_at(photon)),
+                ),
+            };
+            let rendered = match source {
+                Source::App(app, _) => app.pose,
+                Source::Calm(_) => calm::anchor(shown.middle()),
+            };
+            Latched { rendered, shown, number: frame.number }
+        })?;
         frame.drawn = Instant::now();
         frame.gpu_ticks = pass.gpu_ticks().unwrap_or_default();
         if let Some(scanout) = &mut picture.scanout {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use high_order::Side;
 
+use super::edid::EdidId;
 use super::lens::ChannelLens;
 use super::{
     Eye, HALF_EYE_DISTANCE, HeadsetError, Illumination, Lens, LensKind, MAX_EYE_SIZE, Panel, Tangents,
@@ -54,8 +55,10 @@ pub fn map_block(scale: f64, offset: f64, [left, right]: [&str; 2]) -> Value {
 impl Config {
     /// Reads a configuration.
     ///
-    /// The panel is taken to light up all at once when it has mura maps, as the original Vive's does; no other
-    /// headset's configuration has been seen with them, and no field says it outright.
+    /// No field says outright when the panel lights up. It is taken to do so all at once, as those that flash do, unless
+    /// the configuration tells the EDID of a headset whose panel is known not to. [`Headset::is_on`] knows better.
+    ///
+    /// [`Headset::is_on`]: super::Headset::is_on
     ///
     /// # Errors
     /// When it is no JSON, or a value cannot be right; the error names the value's place.
@@ -100,7 +103,8 @@ impl Config {
             }
         };
         let maps = maps(&root.field("display_mc"), &mut notes)?;
-        let illumination = if maps.is_some() { Illumination::Global } else { Illumination::Rolling };
+        let known = edid_id(&root).and_then(|id| id.headset());
+        let illumination = known.and_then(|known| known.illumination).unwrap_or(Illumination::Global);
         Ok(Self {
             serial: text_or_unknown(&root.field("device_serial_number"))?,
             model: text_or_unknown(&root.field("model_number"))?,
@@ -110,6 +114,12 @@ impl Config {
             notes,
         })
     }
+}
+
+/// The EDID that the headset says is its display's, if it does.
+fn edid_id(root: &Node) -> Option<EdidId> {
+    let number = |name: &str| root.field(name).value.and_then(Value::as_u64)?.try_into().ok();
+    EdidId::of_config(number("direct_mode_edid_vid")?, number("direct_mode_edid_pid")?)
 }
 
 fn size(node: &Node) -> Result<u32, HeadsetError> {
@@ -206,7 +216,7 @@ fn channel(node: &Node, notes: &mut Vec<String>) -> Result<(LensKind, ChannelLen
     let numbers = (0..count).map(number).collect::<Result<Vec<_>, _>>()?;
     // Those that are left out are zero, as in the headsets' own lists.
     let used = count.min(kind.coefficients());
-    let mut coeffs = [0.0; 4];
+    let mut coeffs = [0.0; 5];
     coeffs[..used].copy_from_slice(&numbers[..used]);
     if numbers[used..].iter().any(|number| *number != 0.0) {
         notes.push(format!("{} has more numbers than {name} uses; the rest is left out.", list_node.path));

@@ -26,7 +26,7 @@ impl Channel {
 }
 
 /// By which formula a pixel's distance from the lens's centre grows. `r2` is that distance squared, in units of half
-/// the panel's width; `k1` to `k4` are the coefficients.
+/// the panel's width; `k1` to `k5` are the coefficients.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "two in a headset, copied when it is read")]
 pub enum LensKind {
@@ -38,7 +38,8 @@ pub enum LensKind {
     Dpoly3,
     /// As [`LensKind::Dpoly3`], then `+ k4`: the Valve Index.
     Dpoly3Scaled,
-    /// `k1*r3 + k2*r2 + k3*r + k4`, of the distance itself, as panotools and OpenHMD have it.
+    /// `k1*r3 + k2*r2 + k3*r + k4 + k5*r4`, of the distance itself. The first four are panotools' a, b, c and d, in its order
+    /// and OpenHMD's; Monado's polynomial has a fifth.
     Panotools,
     /// Of high order, not round: the Vive Pro 2.
     HighOrder(HighOrder),
@@ -108,17 +109,21 @@ impl LensKind {
         match self {
             Self::Plain | Self::HighOrder(_) => 0,
             Self::Poly3 | Self::Dpoly3 => 3,
-            Self::Dpoly3Scaled | Self::Panotools => 4,
+            Self::Dpoly3Scaled => 4,
+            Self::Panotools => 5,
         }
     }
 
     /// The factor at `r2`; None where the formula has left the lens: the polynomial is zero or below, which for the
     /// rational kinds is its pole and beyond.
-    fn factor(&self, [k1, k2, k3, k4]: [f64; 4], r2: f64) -> Option<f64> {
+    fn factor(&self, [k1, k2, k3, k4, k5]: [f64; 5], r2: f64) -> Option<f64> {
         let polynomial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3));
         match self {
             Self::Plain | Self::HighOrder(_) => Some(1.0),
-            Self::Panotools => Some(((k1 * r2.sqrt() + k2) * r2.sqrt() + k3) * r2.sqrt() + k4),
+            Self::Panotools => {
+                let r = r2.sqrt();
+                Some((((k5 * r + k1) * r + k2) * r + k3) * r + k4)
+            }
             _ if polynomial <= 0.0 => None,
             Self::Poly3 => Some(polynomial),
             Self::Dpoly3 => Some(1.0 / polynomial),
@@ -132,8 +137,8 @@ impl LensKind {
 pub struct ChannelLens {
     /// The lens's centre from the panel's, x right and y down, both in units of half the panel's width.
     pub center: [f64; 2],
-    /// `k1` to `k4`; those that the [`LensKind`] does not use are zero.
-    pub coeffs: [f64; 4],
+    /// `k1` to `k5`; those that the [`LensKind`] does not use are zero.
+    pub coeffs: [f64; 5],
 }
 
 /// One eye's lens.
@@ -285,7 +290,7 @@ mod tests {
     use super::*;
 
     fn made_up(kind: LensKind) -> Lens {
-        let channel = |k1| ChannelLens { center: [0.1, -0.02], coeffs: [k1, -0.02, -0.05, 0.01] };
+        let channel = |k1| ChannelLens { center: [0.1, -0.02], coeffs: [k1, -0.02, -0.05, 0.01, 0.03] };
         Lens {
             kind,
             channels: [channel(-0.19), channel(-0.22), channel(-0.25)],
@@ -317,6 +322,9 @@ mod tests {
         assert!(close(uv(LensKind::Poly3), at(polynomial)));
         assert!(close(uv(LensKind::Dpoly3), at(1.0 / polynomial)));
         assert!(close(uv(LensKind::Dpoly3Scaled), at(1.0 / polynomial + 0.01)));
+        let r = 0.5204f64.sqrt();
+        let panotools = 0.01 - 0.05 * r - 0.02 * r * r - 0.22 * r.powi(3) + 0.03 * r.powi(4);
+        assert!(close(uv(LensKind::Panotools), at(panotools)));
     }
 
     #[test]
@@ -324,7 +332,7 @@ mod tests {
         let mut lens = made_up(LensKind::Dpoly3);
         assert_eq!(lens.eye_uv(Channel::Green, [0.0, 0.0]), None);
         lens.cutoff_r2 = None;
-        lens.channels[1].coeffs = [-2.0, 0.0, 0.0, 0.0]; // its pole is at r2 = 0.5
+        lens.channels[1].coeffs = [-2.0, 0.0, 0.0, 0.0, 0.0]; // its pole is at r2 = 0.5
         assert!(lens.eye_uv(Channel::Green, [0.6, 0.5]).is_some());
         assert_eq!(lens.eye_uv(Channel::Green, [0.95, 0.5]), None);
     }

@@ -17,6 +17,7 @@ use std::io;
 
 use crate::error::{Class, Classified};
 use config::Config;
+use edid::EdidId;
 use flash::{FlashEntry, FlashError};
 pub use lens::{Channel, HighOrder, Lens, LensKind, Tangents};
 pub use mura::{Mura, MuraMap};
@@ -223,6 +224,16 @@ impl Headset {
                  name its data, or fetch it from the headset."
                     .to_owned(),
             ],
+        }
+    }
+}
+
+impl Headset {
+    /// Takes over what is known of the panel with that EDID, which is the one that it is shown on.
+    pub fn is_on(&mut self, edid: &[u8]) {
+        let known = EdidId::of_edid(edid).and_then(|id| id.headset());
+        if let Some(illumination) = known.and_then(|known| known.illumination) {
+            self.panel.illumination = illumination;
         }
     }
 }

@@ -103,6 +103,11 @@ impl Mura {
     /// Weights that treat all three colours as the maps' green.
     pub const EQUAL_WEIGHTS: [f64; 3] = [1.0; 3];
 
+    /// With other weights for red, green and blue, if any.
+    pub fn weighed(self, weights: Option<[f64; 3]>) -> Self {
+        Self { weights: weights.unwrap_or(self.weights), ..self }
+    }
+
     /// The code that shows what `code` was meant to, on the pixel with this texel. Both are 8-bit codes with
     /// fractions; the result can lie outside 0 to 255 and below black, and is to be clamped after dithering.
     pub fn correct(&self, code: f64, texel: u8, channel: Channel) -> f64 {

@@ -10,6 +10,7 @@ use crate::random::SplitMix64;
 pub mod board;
 mod edid;
 pub mod files;
+mod high_order;
 
 /// The width of the simulated panel in front of one eye, in pixels, where nothing else is asked for.
 pub const EYE_WIDTH: u32 = 1080;
@@ -25,6 +26,14 @@ impl Headset {
     /// # Panics
     /// When a size is zero.
     pub fn simulated(seed: u64, eye_width: u32, eye_height: u32) -> Self {
+        Self::simulated_with(LensModel::Round, seed, eye_width, eye_height)
+    }
+
+    /// The same with lenses of that kind.
+    ///
+    /// # Panics
+    /// When a size is zero, or one with a lens of high order.
+    pub fn simulated_with(model: LensModel, seed: u64, eye_width: u32, eye_height: u32) -> Self {
         assert!(eye_width > 0 && eye_height > 0, "an eye of {eye_width}x{eye_height} has no pixels");
         let aspect = f64::from(eye_width) / f64::from(eye_height);
         let black_clamp = 3.0 / 255.0;
@@ -35,7 +44,12 @@ impl Headset {
         // Drawn apart from the maps, whose number of texels would otherwise change the lens.
         let mut random = SplitMix64::new(!seed);
         let half_distance = HALF_EYE_DISTANCE * (1.0 + 0.05 * around_zero(&mut random));
-        let eyes = [-1.0, 1.0].map(|side| eye(side, half_distance, aspect, &mut random));
+        let eyes = [-1.0, 1.0].map(|side| match model {
+            LensModel::Round => eye(side, half_distance, aspect, &mut random),
+            LensModel::HighOrder => {
+                high_order::eye(side, half_distance, [eye_width, eye_height], &mut random)
+            }
+        });
         Self {
             serial,
             model: "Simulated".to_owned(),
@@ -55,6 +69,28 @@ impl Headset {
     }
 }
 
+/// What kind of lens a made-up headset has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LensModel {
+    /// A Vive's: round, one over a polynomial.
+    #[default]
+    Round,
+    /// A Vive Pro 2's: of high order, and not round.
+    HighOrder,
+}
+
+impl std::str::FromStr for LensModel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "round" => Ok(Self::Round),
+            "high-order" => Ok(Self::HighOrder),
+            _ => Err(format!("'{text}' is no kind of lens: write round or high-order")),
+        }
+    }
+}
+
 /// The eye on one side (-1 left, 1 right), with a lens as they come off a line: each a little different. Its centre lies
 /// towards the nose.
 fn eye(side: f64, half_distance: f64, aspect: f64, random: &mut SplitMix64) -> Eye {
@@ -68,14 +104,14 @@ fn eye(side: f64, half_distance: f64, aspect: f64, random: &mut SplitMix64) -> E
     let mut dispersed = |difference: [f64; 3]| {
         let part = near(1.0, 0.15);
         let [k1, k2, k3] = std::array::from_fn(|n| green[n] + part * difference[n]);
-        ChannelLens { center, coeffs: [k1, k2, k3, 0.0] }
+        ChannelLens { center, coeffs: [k1, k2, k3, 0.0, 0.0] }
     };
     let red = dispersed([0.03, -0.04, 0.025]);
     let blue = dispersed([-0.035, 0.05, -0.035]);
     Eye {
         lens: Lens {
             kind: LensKind::Dpoly3,
-            channels: [red, ChannelLens { center, coeffs: [green[0], green[1], green[2], 0.0] }, blue],
+            channels: [red, ChannelLens { center, coeffs: [green[0], green[1], green[2], 0.0, 0.0] }, blue],
             grow,
             aspect_x_over_y: aspect,
             cutoff_r2: Some(cutoff_r2),

@@ -30,7 +30,7 @@ impl Fitting {
         let size_px @ [width_px, height_px] = venue.size_px(options, device);
         let headset = Arc::new(venue.headset(options, size_px)?);
         let layers = (options.layers + usize::from(options.board.is_some())).min(MAX_LAYERS);
-        let everything = compositor::Options { layers, ..Default::default() };
+        let everything = compositor::Options { layers, ..options.optics };
         let compositor = Compositor::new(device, &headset, width_px, height_px, FORMAT, everything)?;
         for note in headset.notes.iter().chain(&compositor.mura_note()) {
             tracing::info!("{note}");

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use crate::compositor::mirror::Viewer;
 use crate::compositor::overlay::Board;
 use crate::compositor::scanout::Method;
-use crate::compositor::{Ahead, Limit, PoseSource};
+use crate::compositor::{self, Ahead, Limit, PoseSource};
 use crate::kms::ModeRequest;
 use crate::lease::request::{Wanted, Way};
 
@@ -26,6 +26,10 @@ pub struct Options {
     pub headset: Option<PathBuf>,
     /// The only way in which pictures may get to a card; without, the best that works.
     pub scanout: Option<Method>,
+    /// What is done to frames on their way to the panel. How many layers there can be is said below.
+    pub optics: compositor::Options,
+    /// How much of the mura correction red, green and blue get; without, as the headset's data says, which is all of it.
+    pub mura_weights: Option<[f64; 3]>,
     /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
     pub layers: usize,
     /// Where the head looks.
@@ -53,6 +57,8 @@ impl Default for Options {
             mode: None,
             headset: None,
             scanout: None,
+            optics: compositor::Options::DEFAULT,
+            mura_weights: None,
             layers: 0,
             poses: Arc::new(Ahead),
             viewer: None,

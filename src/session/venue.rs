@@ -87,11 +87,18 @@ impl Venue {
 
     /// The headset there, for a panel of that size.
     pub fn headset(&self, options: &Options, [width_px, height_px]: [u32; 2]) -> Result<Headset, FileError> {
-        match (&options.headset, self) {
-            (Some(path), _) => read_headset(path),
-            (None, Self::Leased(..)) => Ok(Headset::generic(width_px / 2, height_px)),
-            (None, Self::Simulated) => Ok(Headset::simulated(SEED, (width_px / 2).max(1), height_px)),
+        let mut headset = match (&options.headset, self) {
+            (Some(path), _) => read_headset(path)?,
+            (None, Self::Leased(..)) => Headset::generic(width_px / 2, height_px),
+            (None, Self::Simulated) => Headset::simulated(SEED, (width_px / 2).max(1), height_px),
+        };
+        if let Self::Leased(lease, _) = self {
+            // Where it cannot be read, what the headset's own data says holds.
+            let connector = Connector::read(&lease.card, lease.pipeline.connector, false);
+            connector.iter().for_each(|connector| headset.is_on(&connector.edid));
         }
+        headset.mura = headset.mura.map(|mura| mura.weighed(options.mura_weights));
+        Ok(headset)
     }
 
     /// Whether one CPU draws its pictures in time where no GPU does.

@@ -7,6 +7,7 @@ use ash::vk;
 use super::buffer::Buffer;
 use super::device::Device;
 use super::error::{Context, VulkanError};
+use super::gate::Gate;
 use super::image::{Image, WHOLE};
 use super::timestamps::Timestamps;
 use crate::time::Span;
@@ -92,7 +93,12 @@ impl Commands {
     /// Submits the recording and waits for it, at most `timeout`.
     pub fn run(&mut self, timeout: Span) -> Result<(), VulkanError> {
         self.submit()?;
-        // SAFETY: as in `submit`.
+        self.wait(timeout)
+    }
+
+    /// Waits for what was submitted, at most `timeout`.
+    pub(crate) fn wait(&mut self, timeout: Span) -> Result<(), VulkanError> {
+        // SAFETY: as in `is_done`.
         unsafe {
             self.device
                 .raw
@@ -103,15 +109,31 @@ impl Commands {
     }
 
     /// Submits the recording and does not wait for it. Before it is recorded or submitted again,
-    /// [`is_done`](Self::is_done) has to have said yes.
+    /// [`is_done`](Self::is_done) has to have said yes, or [`wait`](Self::wait) have come back.
     pub(crate) fn submit(&mut self) -> Result<(), VulkanError> {
         let buffers = [self.raw];
-        let submit = [vk::SubmitInfo::default().command_buffers(&buffers)];
+        self.submit_as(vk::SubmitInfo::default().command_buffers(&buffers))
+    }
+
+    /// The same, to be begun by the device once the gate is opened.
+    pub(crate) fn submit_behind(&mut self, gate: &Gate) -> Result<(), VulkanError> {
+        let (buffers, gates, values) = ([self.raw], [gate.raw], [gate.next]);
+        let stages = [vk::PipelineStageFlags::ALL_COMMANDS];
+        let mut timeline = vk::TimelineSemaphoreSubmitInfo::default().wait_semaphore_values(&values);
+        let submit = vk::SubmitInfo::default()
+            .command_buffers(&buffers)
+            .wait_semaphores(&gates)
+            .wait_dst_stage_mask(&stages)
+            .push_next(&mut timeline);
+        self.submit_as(submit)
+    }
+
+    fn submit_as(&mut self, submit: vk::SubmitInfo<'_>) -> Result<(), VulkanError> {
         // SAFETY: host synchronisation: the lock keeps other threads off the queue; the fence is unsignalled because
         // whoever waits for it resets it.
         unsafe {
             let queue = self.device.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            self.device.raw.queue_submit(*queue, &submit, self.fence).during("submit work")
+            self.device.raw.queue_submit(*queue, &[submit], self.fence).during("submit work")
         }
     }
 
@@ -236,6 +258,19 @@ impl Recording<'_> {
             .subresource_range(WHOLE)];
         let info = vk::DependencyInfo::default().image_memory_barriers(&barrier);
         // SAFETY: recording; the image outlives the recording's use (module rule).
+        unsafe { self.device.cmd_pipeline_barrier2(self.raw, &info) };
+    }
+
+    /// Has draws from here on see what the CPU wrote until the device began on this. What it wrote before the submit they
+    /// would see without (Vulkan, "Host Write Ordering Guarantees"), what it writes later they would not.
+    pub fn read_late_numbers(&mut self) {
+        let barrier = [vk::MemoryBarrier2::default()
+            .src_stage_mask(vk::PipelineStageFlags2::HOST)
+            .src_access_mask(vk::AccessFlags2::HOST_WRITE)
+            .dst_stage_mask(vk::PipelineStageFlags2::ALL_GRAPHICS)
+            .dst_access_mask(vk::AccessFlags2::UNIFORM_READ)];
+        let info = vk::DependencyInfo::default().memory_barriers(&barrier);
+        // SAFETY: recording, outside of a render pass.
         unsafe { self.device.cmd_pipeline_barrier2(self.raw, &info) };
     }
 

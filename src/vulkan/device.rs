@@ -417,10 +417,12 @@ fn create(
         let queues = [queue];
         let mut features =
             vk::PhysicalDeviceVulkan13Features::default().dynamic_rendering(true).synchronization2(true);
+        let mut gates = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
         let info = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
             .enabled_extension_names(&names)
-            .push_next(&mut features);
+            .push_next(&mut features)
+            .push_next(&mut gates);
         // SAFETY: the extensions were found on this device; the features are mandatory in Vulkan 1.3.
         match unsafe { instance.raw.create_device(candidate.physical, &info, None) } {
             Ok(device) => return Ok((device, name)),

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use super::{Failure, output};
 use crate::files;
 use crate::headset::simulated::files::NamedFile;
-use crate::headset::{Headset, flash, simulated};
+use crate::headset::simulated::{self, LensModel};
+use crate::headset::{Headset, flash};
 use crate::kms::ModeRequest;
 
 /// The largest eye that is made up, in pixels each way: beyond every headset's, and its maps still fit in memory.
@@ -66,6 +67,9 @@ enum Verb {
         /// The panel's size in front of one eye
         #[arg(long, value_name = "WxH", default_value = "1080x1200")]
         eye: ModeRequest,
+        /// The lenses: round as a Vive's, or high-order as a Vive Pro 2's
+        #[arg(long, value_name = "KIND", default_value = "round")]
+        lens: LensModel,
     },
     Calibrate(calibrate::Arguments),
 }
@@ -77,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Verb::Edid { files, json } => edid::run(files, *json),
         Verb::Unpack { flash, out } => unpack(flash, out),
         Verb::Fetch(arguments) => fetch::run(arguments),
-        Verb::Simulate { out, seed, eye } => simulate(*seed, *eye, out),
+        Verb::Simulate { out, seed, eye, lens } => simulate(*lens, *seed, *eye, out),
         Verb::Calibrate(arguments) => calibrate::run(arguments),
     }
 }
@@ -95,12 +99,14 @@ fn write_all(out: &Path, files: &[NamedFile]) -> Result<(), Failure> {
     files.iter().try_for_each(|(name, _)| output::line(name))
 }
 
-fn simulate(seed: u64, eye: ModeRequest, out: &Path) -> Result<(), Failure> {
+fn simulate(lens: LensModel, seed: u64, eye: ModeRequest, out: &Path) -> Result<(), Failure> {
     let ModeRequest { width_px, height_px, .. } = eye;
-    if ![width_px, height_px].iter().all(|size| (1..=MAX_SIMULATED).contains(size)) {
+    // One of high order is told by the panel's first and last pixel.
+    let least = if lens == LensModel::HighOrder { 2 } else { 1 };
+    if ![width_px, height_px].iter().all(|size| (least..=MAX_SIMULATED).contains(size)) {
         return Err(Failure::usage(format!(
-            "a simulated eye has 1 to {MAX_SIMULATED} pixels across and down"
+            "a simulated eye with such a lens has {least} to {MAX_SIMULATED} pixels across and down"
         )));
     }
-    write_all(out, &simulated::files::files(&Headset::simulated(seed, width_px, height_px)))
+    write_all(out, &simulated::files::files(&Headset::simulated_with(lens, seed, width_px, height_px)))
 }

@@ -60,7 +60,7 @@ fn reads_every_field() {
     assert_eq!(lens.cutoff_r2, Some(1.1));
     assert_eq!(
         *lens.channel(Channel::Red),
-        ChannelLens { center: [0.1, -0.01], coeffs: [-0.19, -0.02, -0.05, 0.0] }
+        ChannelLens { center: [0.1, -0.01], coeffs: [-0.19, -0.02, -0.05, 0.0, 0.0] }
     );
     assert_eq!(config.eyes[1].tangents, Tangents::from_intrinsics([1.2, 1.08], [-0.1, -0.01], 0.6));
     assert!(config.notes.is_empty());
@@ -91,8 +91,8 @@ fn the_fourth_coefficient_counts_only_where_the_formula_has_one() {
     }
     json["tracking_to_eye_transform"][1]["distortion"]["coeffs"] = json!([-0.2, 0, 0, 0.01]);
     let config = parse(&json).expect("valid");
-    assert_eq!(config.eyes[0].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.01]);
-    assert_eq!(config.eyes[1].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.0]);
+    assert_eq!(config.eyes[0].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.01, 0.0]);
+    assert_eq!(config.eyes[1].lens.channels[1].coeffs, [-0.2, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(config.notes.len(), 1, "{:?}", config.notes);
     assert!(config.notes[0].contains("tracking_to_eye_transform[1].distortion.coeffs"));
 }
@@ -134,11 +134,41 @@ fn what_is_missing_is_named_or_made_up_for_aloud() {
     assert_eq!(config.eyes[1].lens.channels[0], config.eyes[1].lens.channels[1]);
     assert!(config.notes[0].contains("tracking_to_eye_transform[1].distortion_red"), "{:?}", config.notes);
     let config = without("", "display_mc").expect("no OLED panel");
-    assert_eq!((config.maps, config.panel.illumination), (None, Illumination::Rolling));
+    assert_eq!((config.maps, config.panel.illumination), (None, Illumination::Global));
     assert_eq!(
         without("/tracking_to_eye_transform/0", "undistort_r2_cutoff").expect("valid").eyes[0].lens.cutoff_r2,
         None
     );
+}
+
+#[test]
+fn only_a_panel_that_is_known_to_roll_rolls() {
+    let illumination = |vendor: Value, product: Value| {
+        let mut json = made_up();
+        (json["direct_mode_edid_vid"], json["direct_mode_edid_pid"]) = (vendor, product);
+        Config::parse(json.to_string().as_bytes()).expect("valid").panel.illumination
+    };
+    // HVR is 22 d2 in an EDID.
+    assert_eq!(illumination(json!(0xd222), json!(0xaa02)), Illumination::Rolling, "a Vive Pro");
+    assert_eq!(illumination(json!(0xd222), json!(0xaa01)), Illumination::Global, "a Vive");
+    assert_eq!(illumination(json!(0xd222), json!(0x1234)), Illumination::Global, "who knows");
+    assert_eq!(illumination(json!("HVR"), json!(-1)), Illumination::Global, "no numbers at all");
+}
+
+#[test]
+fn the_panel_that_is_plugged_in_knows_best_when_it_lights_up() {
+    let mut headset = Headset::generic(8, 9);
+    let edid = |product: u16| {
+        let mut edid = vec![0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x22, 0xd2];
+        edid.extend(product.to_le_bytes());
+        edid
+    };
+    for (product, expected) in
+        [(0xaa01, Illumination::Global), (0x1234, Illumination::Global), (0xaa02, Illumination::Rolling)]
+    {
+        headset.is_on(&edid(product));
+        assert_eq!(headset.panel.illumination, expected, "{product:#x}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt::{Display, Formatter};
 use std::str::FromStr;
 
 use super::HEADER;
+use crate::headset::quirks::{self, KnownHeadset};
 
 /// The vendor and product of an EDID, written `HVR:AA01`: three letters, and the number in hexadecimal.
 ///
@@ -35,6 +36,17 @@ impl EdidId {
             return None;
         }
         Self::of_bytes(*id.first_chunk()?)
+    }
+
+    /// The numbers as Valve's headset configurations have them: each of the EDID's pairs of bytes, little-endian.
+    pub fn of_config(vendor: u16, product: u16) -> Option<Self> {
+        let ([a, b], [c, d]) = (vendor.to_le_bytes(), product.to_le_bytes());
+        Self::of_bytes([a, b, c, d])
+    }
+
+    /// The headset with these numbers, when they are known.
+    pub fn headset(&self) -> Option<&'static KnownHeadset> {
+        quirks::find(self.vendor(), self.product)
     }
 
     /// E-EDID 1.4 §3.4.1: three letters of five bits each, the first one on top, big-endian; §3.4.2: the product,

@@ -6,10 +6,10 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde_json::{Value, json};
 
-use super::edid;
+use super::{edid, high_order};
 use crate::headset::config;
 use crate::headset::hid::user_data::HEAD_BYTES;
-use crate::headset::{Channel, Eye, Headset, USER_DATA_HEAD, flash};
+use crate::headset::{Channel, Eye, Headset, LensKind, USER_DATA_HEAD, flash};
 
 /// A file's name and what is in it.
 pub type NamedFile = (String, Vec<u8>);
@@ -61,11 +61,17 @@ fn config(headset: &Headset) -> Value {
         config["display_mc"] =
             config::map_block(mura.scale, mura.offset, [&mura.left.file, &mura.right.file]);
     }
+    if let Some(block) = high_order::block(headset) {
+        config["inhouse_lens_correction"] = block;
+    }
     config
 }
 
 fn eye(eye: &Eye) -> Value {
     let (lens, tangents) = (&eye.lens, &eye.tangents);
+    if matches!(lens.kind, LensKind::HighOrder(_)) {
+        return json!({"eye_to_head": eye.eye_to_head});
+    }
     let channel = |channel: Channel| {
         let numbers = lens.channel(channel);
         json!({
@@ -93,6 +99,7 @@ fn eye(eye: &Eye) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LensModel;
     use super::*;
     use crate::headset::hid;
 
@@ -121,6 +128,47 @@ mod tests {
                 (&mura.left.texels, &mura.right.texels),
                 (&expected.left.texels, &expected.right.texels)
             );
+        }
+    }
+
+    #[test]
+    fn a_lens_of_high_order_is_read_back_as_the_same_within_rounding() {
+        for seed in 0..20 {
+            let made_up = Headset::simulated_with(LensModel::HighOrder, seed, 27, 30);
+            let files = files(&made_up);
+            let json = read(&files, "config.json").expect("written");
+            let headset = Headset::from_config(&json, |name| read(&files, name)).expect("valid");
+            assert_eq!(headset.notes, [] as [String; 0]);
+            for (eye, expected) in headset.eyes.iter().zip(&made_up.eyes) {
+                assert_eq!(eye.eye_to_head, expected.eye_to_head);
+                let angles = eye.tangents.degrees().into_iter().zip(expected.tangents.degrees());
+                assert!(angles.into_iter().all(|(angle, expected)| (angle - expected).abs() < 1e-9));
+                for place in (0..=8).flat_map(|x| (0..=8).map(move |y| [x, y].map(|n| f64::from(n) / 8.0))) {
+                    for channel in Channel::ALL {
+                        let looks = [eye, expected].map(|eye| eye.lens.look(channel, place).expect("lit"));
+                        let off = (looks[0][0] - looks[1][0]).hypot(looks[0][1] - looks[1][1]);
+                        assert!(off < 1e-9, "{looks:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_lens_of_high_order_bends_about_as_much_as_a_round_one() {
+        for (high, round) in (0..20).flat_map(|seed| {
+            let eyes = |model| Headset::simulated_with(model, seed, 108, 120).eyes;
+            eyes(LensModel::HighOrder).into_iter().zip(eyes(LensModel::Round))
+        }) {
+            for place in [[0.3, 0.5], [0.5, 0.3], [0.7, 0.7]] {
+                let direction = |eye: &Eye| {
+                    let [u, v] = eye.lens.eye_uv(Channel::Green, place).expect("lit");
+                    let spans = &eye.tangents;
+                    [spans.left + u * (spans.right - spans.left), spans.up + v * (spans.down - spans.up)]
+                };
+                let ([x, y], [u, v]) = (direction(&high), direction(&round));
+                assert!((x - u).hypot(y - v) < 0.15, "{x},{y} and {u},{v}");
+            }
         }
     }
 
