@@ -114,6 +114,8 @@ override LAYERS: u32 = 0u;
 @id(100) override prism_3_g: f32;
 @id(101) override prism_3_b: f32;
 @id(102) override rolling: f32; // 1 where lines light up one after the other, else 0
+@id(103) override rise: f32; // of overdrive, for a code that a pixel has to rise; 0 without
+@id(104) override fall: f32;
 
 // From the lens's result to the place on a picture, homogeneous: lens centre, growth, and where the head looks, all in
 // one matrix. Its third column differs from channel to channel.
@@ -152,6 +154,7 @@ struct Frame {
 @group(0) @binding(6) var layer_2: texture_2d<f32>;
 @group(0) @binding(7) var layer_3: texture_2d<f32>;
 @group(0) @binding(8) var bordered: sampler;
+@group(0) @binding(9) var previous: texture_2d<f32>; // the panel picture before this one
 
 struct Latched {
     @builtin(position) position: vec4<f32>,
@@ -380,6 +383,20 @@ fn light_of(ray: Ray, line: f32, latched: Latched) -> vec3<f32> {
     return light;
 }
 
+// Pixels that are slow to change are driven beyond where they are to be. What changes by a code or less is left alone, or
+// dither would be driven too.
+fn overdriven(code: vec3<f32>, pixel: vec2<f32>) -> vec3<f32> {
+    // A variable, or naga would decide before the constant is known.
+    var up = rise;
+    if up == 0.0 {
+        return code;
+    }
+    let change = code - 255.0 * textureLoad(previous, vec2<i32>(pixel), 0).rgb;
+    let driven = code + up * max(change - 1.0, vec3(0.0)) + fall * min(change + 1.0, vec3(0.0));
+    // What falls to black stays there.
+    return max(driven, min(code, vec3(black)));
+}
+
 // Steps apart in neighbouring pixels and channels (interleaved gradient noise, Jimenez 2014), between -1/2 and 1/2.
 fn dither(pixel: vec2<f32>, phase: f32) -> vec3<f32> {
     let noise = 52.9829189 * fract(dot(pixel, vec2(0.06711056, 0.00583715))) + phase;
@@ -408,6 +425,7 @@ fn composite(latched: Latched) -> @location(0) vec4<f32> {
         let offset = select(0.0, texel + mura_offset, pixel.x >= latched.light.z);
         code = max(code, vec3(black)) + weight * (vec3(mura_r, mura_g, mura_b) * offset);
     }
+    code = overdriven(code, latched.position.xy);
     // Ties go up: the corrections come in eighths of a code, and rounding errors must not decide.
     let noise = dither(latched.position.xy, latched.light.w) * dither_steps;
     let step = floor(code * steps + (0.5 + 1.0 / 1024.0) + noise);

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use leasehold::compositor::eye_images::Samples;
-use leasehold::compositor::readback::PanelPicture;
+use leasehold::compositor::readback::{PanelPicture, Readback};
 use leasehold::compositor::reference::{FlatLayer, Frame};
-use leasehold::compositor::{Anchor, Layer, LayerImage, Options, Pixels, Pose, Quad};
+use leasehold::compositor::{Anchor, Compositor, EyeImages, Layer, LayerImage, Options, Pixels, Pose, Quad};
 use leasehold::files::read_headset;
 use leasehold::headset::{Channel, Headset};
 use leasehold::kms::buffer::PixelFormat;
-use pass::gpu::device;
+use leasehold::vulkan::Image;
+use pass::gpu::{assert_valid, device};
 use pass::{composite, composite_with};
 
 const EXACT: Options = Options { lens: false, mura: false, dither: false, ..Options::DEFAULT };
@@ -286,4 +287,64 @@ fn dither_keeps_the_mean_and_ten_bits_are_finer_than_eight() {
     assert!(picture.codes.iter().all(|code| (100..=101).contains(code)));
     let picture = composite(&headset, [&image, &image], EXACT, PixelFormat::Xrgb2101010);
     assert!(picture.codes.iter().all(|&code| code == 403), "{:?}", &picture.codes[..6]); // 100.5 / 255 * 1023 = 403.2
+}
+
+/// A picture of black, then one of code 100, then the same again, then black: what the panel is told each time.
+#[test]
+fn a_pixel_that_changes_is_driven_beyond_and_one_that_does_not_is_not() {
+    let headset = Arc::new(Headset::simulated(3, 135, 150));
+    let (width, height) = (headset.panel.eye_width, headset.panel.eye_height);
+    for lens in [false, true] {
+        let options = Options { lens, overdrive: true, ..EXACT };
+        let compositor =
+            Compositor::new(device(), &headset, width * 2, height, PixelFormat::Xrgb8888, options).unwrap();
+        let eye = Pixels::flat(width, height, 100);
+        let images = Arc::new(EyeImages::upload(device(), &eye, &eye).unwrap());
+        let mut targets = (0..3).cycle().zip([0.0, 1.0, 1.0, 0.0]);
+        let drawn: Vec<_> = (0..3)
+            .map(|_| {
+                Arc::new(Image::target(device(), compositor.target_format(), width * 2, height).unwrap())
+            })
+            .collect();
+        let mut passes: Vec<_> =
+            drawn.iter().map(|target| compositor.pass(&images, target).unwrap()).collect();
+        let mut show = || {
+            let (index, fade) = targets.next().unwrap();
+            passes[index].set_fade(fade);
+            passes[index].latch(Pose::AHEAD, Pose::AHEAD, 7);
+            passes[index].run().unwrap();
+            let picture =
+                Readback::new(device(), &drawn[index], PixelFormat::Xrgb8888).unwrap().picture().unwrap();
+            let middle = (height / 2 * width * 2 + width / 2) as usize * 3;
+            picture.codes[middle..middle + 3].to_vec()
+        };
+        assert_eq!(show(), [0; 3]);
+        // A tenth of what it rises, but for the one code that is left alone: 100 + 0.1 * 99 = 109.9.
+        assert_eq!(show(), [110; 3]);
+        // A twentieth of what it falls: 100 - 0.05 * 9 = 99.55.
+        assert_eq!(show(), [100; 3]);
+        assert_eq!(show(), [0; 3], "there is nothing below black");
+        assert_valid();
+    }
+}
+
+#[test]
+fn overdrive_does_not_go_below_the_black_that_mura_correction_holds() {
+    let headset = Arc::new(Headset::simulated(3, 135, 150));
+    let (width, height) = (headset.panel.eye_width, headset.panel.eye_height);
+    let options = Options { overdrive: true, ..CORRECTED };
+    let compositor =
+        Compositor::new(device(), &headset, width * 2, height, PixelFormat::Xrgb8888, options).unwrap();
+    let eye = Pixels::flat(width, height, 100);
+    let images = Arc::new(EyeImages::upload(device(), &eye, &eye).unwrap());
+    let target = Arc::new(Image::target(device(), compositor.target_format(), width * 2, height).unwrap());
+    let mut pass = compositor.pass(&images, &target).unwrap();
+    for fade in [1.0, 0.0] {
+        pass.set_fade(fade);
+        pass.latch(Pose::AHEAD, Pose::AHEAD, 7);
+        pass.run().unwrap();
+    }
+    let picture = Readback::new(device(), &target, PixelFormat::Xrgb8888).unwrap().picture().unwrap();
+    assert!(picture.codes.iter().all(|&code| code == 3), "the panel's black is code 3 all over it");
+    assert_valid();
 }

@@ -10,7 +10,7 @@ use crate::files;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
 use crate::report;
-use crate::session::{Ending, Options};
+use crate::session::{Depth, Ending, Options};
 use crate::time::{Instant, Span};
 
 /// Show a scene on the headset, until --seconds, --frames, Escape or a signal ends it
@@ -33,6 +33,9 @@ pub struct Arguments {
     /// Have pictures get to the card in this way or none: dma-buf, host-memory or copy [default: the best that works]
     #[arg(long, value_name = "WAY")]
     scanout: Option<Method>,
+    /// Bits of a panel code: 8, 10, or auto, which is 10 where the display's EDID says so and the card takes them
+    #[arg(long, value_name = "BITS", default_value = "auto")]
+    bits: Depth,
     /// Read the head's pose before a picture is given to the GPU (before-submit), or after, while it waits for the pose
     /// (after-submit)
     #[arg(long, value_name = "WHEN", default_value = "before-submit")]
@@ -43,6 +46,9 @@ pub struct Arguments {
     /// Do not hide the steps between codes
     #[arg(long)]
     no_dither: bool,
+    /// Drive pixels beyond where they are to be while they change, against black smear on OLED panels
+    #[arg(long)]
+    overdrive: bool,
     /// What to show: grid, room, flat:CODE or images:LEFT.png,RIGHT.png
     #[arg(long, value_name = "SCENE", default_value = "room")]
     scene: Scene,
@@ -84,9 +90,11 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
         mode: arguments.mode,
         headset: arguments.headset,
         scanout: arguments.scanout,
+        depth: arguments.bits,
         optics: compositor::Options {
             latch: arguments.latch,
             dither: !arguments.no_dither,
+            overdrive: arguments.overdrive,
             ..Default::default()
         },
         mura_weights: arguments.mura_weights,

@@ -26,6 +26,9 @@ pub struct Options {
     pub mura: bool,
     /// Hide the steps between codes.
     pub dither: bool,
+    /// Drive pixels a little beyond where they are to be while they change, against the smear behind what moves before
+    /// black on an OLED panel. Takes the picture before at hand: a copy a frame.
+    pub overdrive: bool,
     /// How many layers can lie over the picture, at most [`MAX_LAYERS`]. While none does, they cost nothing.
     pub layers: usize,
     /// When the pose is read.
@@ -34,8 +37,14 @@ pub struct Options {
 
 impl Options {
     /// All that is known to do good, and no layers.
-    pub const DEFAULT: Self =
-        Self { lens: true, mura: true, dither: true, layers: 0, latch: Latch::BeforeSubmit };
+    pub const DEFAULT: Self = Self {
+        lens: true,
+        mura: true,
+        dither: true,
+        overdrive: false,
+        layers: 0,
+        latch: Latch::BeforeSubmit,
+    };
 }
 
 impl Default for Options {
@@ -69,6 +78,8 @@ struct Tools {
     layers: usize,
     /// In the place of a layer that is not there.
     nothing: Arc<LayerImage>,
+    /// The panel picture before, where it is needed: whatever pass drew it.
+    previous: Option<Image>,
     eye_px: [u32; 2],
     /// What a pixel shows that no lens lets be seen.
     black: [f32; 4],
@@ -114,6 +125,10 @@ impl Compositor {
                 maps: [map(maps.map(|mura| &mura.left))?, map(maps.map(|mura| &mura.right))?],
                 layers: options.layers,
                 nothing: Arc::new(LayerImage::upload(device, &Pixels::flat(1, 1, 0))?),
+                previous: options
+                    .overdrive
+                    .then(|| dark(device, format, [width_px, height_px]))
+                    .transpose()?,
                 eye_px,
                 black: black(maps, format),
             }),
@@ -193,6 +208,7 @@ impl Tools {
                 Some(layer) => &layer.image.image,
                 None => &self.nothing.image,
             }),
+            previous: self.previous.as_ref().unwrap_or(&self.nothing.image),
         }
     }
 }
@@ -348,6 +364,9 @@ impl Pass {
             recording.transition(target, vk::ImageLayout::UNDEFINED, drawn);
             recording.draw(target, tools.black, &draws);
             recording.transition(target, drawn, shown);
+            if let Some(previous) = &tools.previous {
+                recording.keep(target, previous);
+            }
             images.release(recording);
         })
     }
@@ -366,7 +385,8 @@ pub fn pipelines(
 ) -> Result<[Pipeline; 2], VulkanError> {
     assert!(options.layers <= MAX_LAYERS, "a pass shows {MAX_LAYERS} layers at most");
     let mura = maps(headset, eye_px, options).is_some();
-    let quantisation = Quantisation { bits: format.bits(), dither: options.dither };
+    let quantisation =
+        Quantisation { bits: format.bits(), dither: options.dither, overdrive: options.overdrive };
     let plain = Lens::plain(1.0);
     let [left, right] = lenses(headset, options, &plain);
     let pipeline = |lens: &Lens| {
@@ -386,6 +406,16 @@ fn maps(headset: &Headset, eye_px: [u32; 2], options: Options) -> Option<&Mura> 
 /// Each eye's lens, or `plain` where it is not wanted.
 fn lenses<'a>(headset: &'a Headset, options: Options, plain: &'a Lens) -> [&'a Lens; 2] {
     [0, 1].map(|eye: usize| if options.lens { &headset.eyes[eye].lens } else { plain })
+}
+
+/// A panel picture that shows nothing, to be sampled.
+fn dark(
+    device: &Arc<Device>,
+    format: PixelFormat,
+    [width_px, height_px]: [u32; 2],
+) -> Result<Image, VulkanError> {
+    let bytes = vec![0; width_px as usize * height_px as usize * 4];
+    texture(device, vulkan_format(format), width_px, height_px, &bytes)
 }
 
 /// The panel's black: its clamp where the maps are used.

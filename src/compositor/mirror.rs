@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
 
+use super::composite::vulkan_format;
 use super::errand::{Errand, Outcome};
 use crate::display::window::Source;
+use crate::kms::buffer::PixelFormat;
 use crate::vulkan::{Buffer, Commands, Device, Image, VulkanError};
 
 /// As wide as a copy is at the most, in pixels.
@@ -22,7 +24,8 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// For these pictures, in the order in which the display has them, all of one size and of 8 bits a channel.
+    /// For these pictures, in the order in which the display has them, all of one size. The copies have 8 bits a channel
+    /// whatever the pictures have.
     ///
     /// # Errors
     /// When the device has no memory left for it.
@@ -31,7 +34,7 @@ impl Mirror {
         let times = picture.width_px().div_ceil(WIDEST_PX).max(1);
         let [width_px, height_px] =
             [picture.width_px(), picture.height_px()].map(|pixels| (pixels / times).max(1));
-        let small = Image::copy(device, picture.format(), width_px, height_px)?;
+        let small = Image::copy(device, vulkan_format(PixelFormat::Xrgb8888), width_px, height_px)?;
         let length = width_px as usize * height_px as usize * 4;
         let buffer = Buffer::new(device, length, vk::BufferUsageFlags::TRANSFER_DST)?;
         let record = |picture: &Arc<Image>| {

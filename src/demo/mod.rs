@@ -160,7 +160,7 @@ fn setup(ending: &Ending, process_start: Instant) -> Setup {
     Setup {
         verb: "demo",
         process_start,
-        bits: means.bits,
+        bits: means.format.bits(),
         scanout: means.scanout,
         scanout_refusals: means.scanout_refusals,
         priority: Priority {

@@ -134,6 +134,16 @@ pub enum DisplayError {
         /// How long was waited.
         waited_ms: i64,
     },
+    /// Panel codes of 10 bits are wanted, and somebody on their way cannot do with them.
+    #[error(
+        "{connector} gets no panel codes of 10 bits: {why}; ask for 8, or for as many as there can be (auto)"
+    )]
+    TooFewBits {
+        /// The headset's connector.
+        connector: String,
+        /// Who cannot.
+        why: &'static str,
+    },
     /// No mode of the wanted size and rate.
     #[error("{connector} has no mode {wanted}; it has {available}")]
     NoMode {
@@ -154,7 +164,7 @@ impl Classified for DisplayError {
             Self::LeaseLost { .. } => Class::LeaseLost,
             Self::NoFlip { .. } => Class::DeviceLost,
             Self::Suspended { .. } | Self::Unwatched(_) => Class::Retry,
-            Self::NoMode { .. } | Self::WrongRate { .. } => Class::Config,
+            Self::NoMode { .. } | Self::WrongRate { .. } | Self::TooFewBits { .. } => Class::Config,
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Edid {
     pub name: Option<String>,
     /// The serial text, else the serial number unless that is zero.
     pub serial: Option<String>,
+    /// Bits of one colour that it shows, where it says.
+    pub bits_a_color: Option<u32>,
     /// Every detailed mode once, in the order of the blocks.
     pub modes: Vec<EdidMode>,
     /// Every mode once that is named by number and stands in a table.
@@ -118,6 +120,7 @@ impl Reader {
             product: base.product,
             name: base.name,
             serial: base.serial_text.or(number),
+            bits_a_color: base.bits_a_color,
             modes: Vec::new(),
             standard_modes: Vec::new(),
             primary_use: None,

@@ -216,7 +216,8 @@ impl Headset {
             serial: "unknown".to_owned(),
             model: "unknown".to_owned(),
             eyes: [eye(-1.0), eye(1.0)],
-            panel: Panel { eye_width, eye_height, black_clamp: 0.0, illumination: Illumination::Rolling },
+            // As most panels that are worn: they are dark but for a flash a frame.
+            panel: Panel { eye_width, eye_height, black_clamp: 0.0, illumination: Illumination::Global },
             mura: None,
             source: HeadsetSource::Generic,
             notes: vec![

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::SessionError;
 use super::ending::{Ending, Means};
 use super::eyes::Slots;
 use super::fitting::Fitting;
@@ -9,7 +10,6 @@ use super::options::Options;
 use super::reacquire::Lost;
 use super::sight::Sight;
 use super::venue::{Stage, Venue};
-use super::{FORMAT, SessionError};
 use crate::compositor::frames::FrameReader;
 use crate::compositor::{Ended, History, Limit, VblankLoop};
 use crate::pacing::ring::RecordWriter;
@@ -62,7 +62,7 @@ impl Director {
                     &mut self.sight,
                     &venue,
                 )?;
-                venue.furnish(&self.options, &self.device)
+                venue.furnish(&self.options, &self.device, self.fitting.format)
             });
             let Some(taken) = taken else {
                 return Ok(Ending::new(self.device, None, run, means));
@@ -79,7 +79,7 @@ impl Director {
     ) -> Result<(Ended, Means), SessionError> {
         let headset = &self.fitting.headset;
         let mut means = Means {
-            bits: FORMAT.bits(),
+            format: self.fitting.format,
             scanout: stage.scanout,
             scanout_refusals: stage.scanout_refusals.clone(),
             thread_priority: "normal",
@@ -115,7 +115,7 @@ fn refit(
     sight: &mut Arc<Sight>,
     venue: &Venue,
 ) -> Result<(), SessionError> {
-    if !fitting.suits(options, device, venue) {
+    if !fitting.suits(options, device, venue)? {
         *fitting = Fitting::new(options, device, venue)?;
         let next = Sight::new(fitting.views());
         slots.refit(device, &next.views)?;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{FORMAT, SessionError};
+use super::SessionError;
 use crate::compositor::Run;
 use crate::compositor::readback::{PanelPicture, Readback};
 use crate::display::Display;
+use crate::kms::buffer::PixelFormat;
 use crate::vulkan::{Device, VulkanError};
 
 /// A session that has ended. The panel goes dark, and the lease is given back, when it is dropped.
@@ -23,8 +24,8 @@ pub struct Ending {
 /// What a session was shown with.
 #[derive(Clone, Debug)]
 pub struct Means {
-    /// Bits of a panel code.
-    pub bits: u32,
+    /// How panel codes are laid out, and how many bits they have.
+    pub format: PixelFormat,
     /// How pictures got to the display.
     pub scanout: &'static str,
     /// Why not in a better way, a sentence each.
@@ -58,7 +59,7 @@ impl Ending {
     /// The last picture on the panel, in panel codes; `None` where there was none.
     pub fn picture(&self) -> Result<Option<PanelPicture>, VulkanError> {
         let Some(image) = &self.run.last_picture else { return Ok(None) };
-        Readback::new(&self.device, image, FORMAT)?.picture().map(Some)
+        Readback::new(&self.device, image, self.means.format)?.picture().map(Some)
     }
 
     /// Turns the panel off and gives the lease back, and keeps the rest.

@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
+use super::SessionError;
 use super::options::Options;
 use super::venue::{Stage, Venue};
 use super::view::View;
-use super::{FORMAT, SessionError};
 use crate::compositor::frames::{FrameReader, SLOTS};
 use crate::compositor::layer::MAX_LAYERS;
 use crate::compositor::mirror::Mirror;
 use crate::compositor::{self, calm};
 use crate::compositor::{Compositor, EyeImages, History, LoopPicture, VblankLoop};
 use crate::headset::Headset;
+use crate::kms::buffer::PixelFormat;
 use crate::vulkan::{Device, VulkanError};
 
 /// The pass for a panel, and the headset whose panel it is.
 #[derive(Debug)]
 pub struct Fitting {
     size_px: [u32; 2],
+    pub format: PixelFormat,
     pub headset: Arc<Headset>,
     pub compositor: Compositor,
     /// What is seen while no app draws.
@@ -28,10 +30,11 @@ impl Fitting {
     /// For the panel at `venue`.
     pub fn new(options: &Options, device: &Arc<Device>, venue: &Venue) -> Result<Self, SessionError> {
         let size_px @ [width_px, height_px] = venue.size_px(options, device);
+        let format = venue.format(options, device)?;
         let headset = Arc::new(venue.headset(options, size_px)?);
         let layers = (options.layers + usize::from(options.board.is_some())).min(MAX_LAYERS);
         let everything = compositor::Options { layers, ..options.optics };
-        let compositor = Compositor::new(device, &headset, width_px, height_px, FORMAT, everything)?;
+        let compositor = Compositor::new(device, &headset, width_px, height_px, format, everything)?;
         for note in headset.notes.iter().chain(&compositor.mura_note()) {
             tracing::info!("{note}");
         }
@@ -39,12 +42,13 @@ impl Fitting {
         let calm_px = [width_px / 2, height_px].map(|pixels| (pixels / 3).max(1));
         let [left, right] = calm::images(&headset, calm_px);
         let calm = Arc::new(EyeImages::upload(device, &left, &right)?);
-        Ok(Self { size_px, headset, compositor, calm })
+        Ok(Self { size_px, format, headset, compositor, calm })
     }
 
     /// Whether it suits the panel at `venue` too.
-    pub fn suits(&self, options: &Options, device: &Device, venue: &Venue) -> bool {
-        venue.size_px(options, device) == self.size_px
+    pub fn suits(&self, options: &Options, device: &Device, venue: &Venue) -> Result<bool, SessionError> {
+        let same_size = venue.size_px(options, device) == self.size_px;
+        Ok(same_size && venue.format(options, device)? == self.format)
     }
 
     /// How each eye sees.

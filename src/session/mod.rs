@@ -10,6 +10,7 @@
 #![doc = include_str!("../../docs/session.md")]
 
 mod canvas;
+mod depth;
 mod director;
 mod ending;
 mod error;
@@ -27,6 +28,7 @@ pub mod vulkan;
 use std::sync::Arc;
 
 pub use canvas::Canvas;
+pub use depth::Depth;
 pub use ending::{Ending, Means};
 pub use error::SessionError;
 pub use eyes::Eyes;
@@ -42,7 +44,6 @@ pub use crate::vulkan::image::{DmaBuf, Plane};
 
 use crate::compositor::frames;
 use crate::compositor::mirror::Viewer;
-use crate::kms::buffer::PixelFormat;
 use crate::lease::request::Source;
 use crate::pacing::ring::{RecordReader, RecordWriter, ring};
 use crate::thread::cpu::Cpus;
@@ -56,9 +57,6 @@ use fitting::Fitting;
 use reacquire::Lost;
 use sight::Sight;
 use venue::Venue;
-
-/// Pictures are scanned out with 8 bits a channel.
-const FORMAT: PixelFormat = PixelFormat::Xrgb8888;
 
 /// A headset that is this process's, dark still.
 #[derive(Debug)]
@@ -92,7 +90,7 @@ impl Headset {
     /// Who gave the lease; `None` where the panel is not there.
     pub fn source(&self) -> Option<Source> {
         match &self.venue {
-            Venue::Leased(lease, _) => Some(lease.source),
+            Venue::Leased(lease, ..) => Some(lease.source),
             Venue::Simulated => None,
         }
     }
@@ -140,7 +138,7 @@ impl Headset {
         let Self { options, venue, device, fitting, lost, images, records } = self;
         let sight = Sight::new(fitting.views());
         let (slots, canvases) = Slots::new(eyes, &device, &sight.views)?;
-        let stage = venue.furnish(&options, &device)?;
+        let stage = venue.furnish(&options, &device, fitting.format)?;
         let (writer, reader) = frames::exchange();
         let director = Director {
             options: options.clone(),

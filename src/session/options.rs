@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::Depth;
 use crate::compositor::mirror::Viewer;
 use crate::compositor::overlay::Board;
 use crate::compositor::scanout::Method;
@@ -26,6 +27,8 @@ pub struct Options {
     pub headset: Option<PathBuf>,
     /// The only way in which pictures may get to a card; without, the best that works.
     pub scanout: Option<Method>,
+    /// How many bits panel codes have on their way to the display.
+    pub depth: Depth,
     /// What is done to frames on their way to the panel. How many layers there can be is said below.
     pub optics: compositor::Options,
     /// How much of the mura correction red, green and blue get; without, as the headset's data says, which is all of it.
@@ -57,6 +60,7 @@ impl Default for Options {
             mode: None,
             headset: None,
             scanout: None,
+            depth: Depth::Auto,
             optics: compositor::Options::DEFAULT,
             mura_weights: None,
             layers: 0,

@@ -36,7 +36,7 @@ impl Lost {
     /// Remembers where the display at `venue` was had. Listens from here on, so that nothing that is announced while the
     /// lease ends goes by unheard. `None` where there is nothing to lose.
     pub fn prepare(options: &Options, venue: &Venue) -> Option<Self> {
-        let Venue::Leased(lease, _) = venue else { return None };
+        let Venue::Leased(lease, ..) = venue else { return None };
         let inherited = (lease.source == Source::Inherited)
             .then(|| (lease.card.clone(), lease.pipeline.clone(), lease.connector_name.clone()));
         // Not from just anywhere: where it was found is where it is waited for.

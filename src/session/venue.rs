@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::SessionError;
+use super::depth::TenBits;
 use super::options::{From, Options};
-use super::{FORMAT, SessionError};
+use crate::compositor::composite::vulkan_format;
 use crate::compositor::scanout::{Picture, Pictures};
 use crate::display::leased::LeasedDisplay;
 use crate::display::simulated::SimulatedDisplay;
@@ -11,6 +13,7 @@ use crate::display::{Display, DisplayError};
 use crate::error::{Class, Classified};
 use crate::files::{FileError, edid_cache, read_headset};
 use crate::headset::Headset;
+use crate::kms::buffer::PixelFormat;
 use crate::kms::{Connector, Mode, ModeRequest};
 use crate::lease::request::{Lease, Request, RequestError};
 use crate::time::{Instant, Span};
@@ -33,8 +36,8 @@ pub struct Stage {
 /// A display that was found, dark still.
 #[derive(Debug)]
 pub enum Venue {
-    /// A headset, in this mode.
-    Leased(Box<Lease>, Mode),
+    /// A headset, in this mode, which can do with so many bits.
+    Leased(Box<Lease>, Mode, TenBits),
     /// None: a panel that is not there.
     Simulated,
 }
@@ -71,13 +74,14 @@ impl Venue {
         let connector =
             Connector::read(&lease.card, lease.pipeline.connector, false).map_err(DisplayError::from)?;
         let mode = choose_mode(&connector, options.mode.as_ref())?;
-        Ok(Self::Leased(Box::new(lease), mode))
+        let ten_bits = TenBits::of(&lease, &connector).map_err(DisplayError::from)?;
+        Ok(Self::Leased(Box::new(lease), mode, ten_bits))
     }
 
     /// The panel's size in pixels: both eyes' width, and height.
     pub fn size_px(&self, options: &Options, device: &Device) -> [u32; 2] {
         match self {
-            Self::Leased(_, mode) => [mode.width_px(), mode.height_px()],
+            Self::Leased(_, mode, _) => [mode.width_px(), mode.height_px()],
             Self::Simulated => {
                 let usual = if device.is_cpu() { ON_A_CPU } else { ON_A_GPU };
                 options.mode.map_or(usual, |mode| [mode.width_px, mode.height_px])
@@ -92,7 +96,7 @@ impl Venue {
             (None, Self::Leased(..)) => Headset::generic(width_px / 2, height_px),
             (None, Self::Simulated) => Headset::simulated(SEED, (width_px / 2).max(1), height_px),
         };
-        if let Self::Leased(lease, _) = self {
+        if let Self::Leased(lease, ..) = self {
             // Where it cannot be read, what the headset's own data says holds.
             let connector = Connector::read(&lease.card, lease.pipeline.connector, false);
             connector.iter().for_each(|connector| headset.is_on(&connector.edid));
@@ -101,19 +105,37 @@ impl Venue {
         Ok(headset)
     }
 
+    /// The pixels that are drawn for it.
+    pub fn format(&self, options: &Options, device: &Device) -> Result<PixelFormat, SessionError> {
+        let (able, connector) = match self {
+            Self::Leased(lease, _, able) => (*able, lease.connector_name.as_str()),
+            Self::Simulated => (TenBits::SIMULATED, "the simulated panel"),
+        };
+        let draws = device.draws(vulkan_format(PixelFormat::Xrgb2101010));
+        options
+            .depth
+            .format(able, draws)
+            .map_err(|why| DisplayError::TooFewBits { connector: connector.to_string(), why }.into())
+    }
+
     /// Whether one CPU draws its pictures in time where no GPU does.
     pub fn suits_one_cpu(&self) -> bool {
-        let Self::Leased(_, mode) = self else { return false };
+        let Self::Leased(_, mode, _) = self else { return false };
         let pixels = i64::from(mode.width_px()) * i64::from(mode.height_px());
         ON_A_CPU_A_PIXEL * pixels <= mode.period() * 3 / 5
     }
 
     /// Makes what is drawn there.
-    pub fn furnish(self, options: &Options, device: &Arc<Device>) -> Result<Stage, SessionError> {
+    pub fn furnish(
+        self,
+        options: &Options,
+        device: &Arc<Device>,
+        format: PixelFormat,
+    ) -> Result<Stage, SessionError> {
         let size_px = self.size_px(options, device);
         match self {
-            Self::Leased(lease, mode) => on_lease(options, device, *lease, mode),
-            Self::Simulated => simulated(options, device, size_px),
+            Self::Leased(lease, mode, _) => on_lease(options, device, *lease, mode, format),
+            Self::Simulated => simulated(options, device, size_px, format),
         }
     }
 }
@@ -126,9 +148,10 @@ fn on_lease(
     device: &Arc<Device>,
     lease: Lease,
     mode: Mode,
+    format: PixelFormat,
 ) -> Result<Stage, SessionError> {
     let (width_px, height_px) = (mode.width_px(), mode.height_px());
-    let made = Pictures::new(device, &lease.card, width_px, height_px, FORMAT, PICTURES, options.scanout)?;
+    let made = Pictures::new(device, &lease.card, width_px, height_px, format, PICTURES, options.scanout)?;
     for refusal in &made.refusals {
         tracing::info!("not scanned out by {refusal}");
     }
@@ -168,9 +191,10 @@ fn simulated(
     options: &Options,
     device: &Arc<Device>,
     [width_px, height_px]: [u32; 2],
+    format: PixelFormat,
 ) -> Result<Stage, SessionError> {
     let hz = options.mode.and_then(|mode| mode.hz).unwrap_or(crate::headset::simulated::REFRESH_HZ);
-    let format = crate::compositor::composite::vulkan_format(FORMAT);
+    let format = vulkan_format(format);
     let targets = (0..PICTURES)
         .map(|_| Ok((Arc::new(Image::target(device, format, width_px, height_px)?), None)))
         .collect::<Result<_, VulkanError>>()?;

@@ -292,7 +292,7 @@ impl Recording<'_> {
             .src_offsets(corners(image))
             .dst_subresource(COLOUR)
             .dst_offsets(corners(into))];
-        // SAFETY: as in `upload`; both images are of the format of what is drawn on, which every driver scales.
+        // SAFETY: as in `upload`; drivers scale what they draw on, in any of its formats.
         unsafe {
             self.device.cmd_blit_image(
                 self.raw,
@@ -306,6 +306,22 @@ impl Recording<'_> {
         }
         self.transition(image, read, vk::ImageLayout::GENERAL);
         self.transition(into, written, vk::ImageLayout::GENERAL);
+    }
+
+    /// Copies an image in `GENERAL` into another of its size and format, which is sampled before and after.
+    pub fn keep(&mut self, image: &Image, into: &Image) {
+        let (read, written) = (vk::ImageLayout::TRANSFER_SRC_OPTIMAL, vk::ImageLayout::TRANSFER_DST_OPTIMAL);
+        let sampled = vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL;
+        self.transition(image, vk::ImageLayout::GENERAL, read);
+        self.transition(into, sampled, written);
+        let region = [vk::ImageCopy::default()
+            .src_subresource(COLOUR)
+            .dst_subresource(COLOUR)
+            .extent(vk::Extent3D { width: image.width_px(), height: image.height_px(), depth: 1 })];
+        // SAFETY: as in `upload`; both images are of one size and format, which their maker saw to.
+        unsafe { self.device.cmd_copy_image(self.raw, image.raw, read, into.raw, written, &region) };
+        self.transition(image, read, vk::ImageLayout::GENERAL);
+        self.transition(into, written, sampled);
     }
 
     /// Copies an image in `GENERAL` into a buffer of tightly packed pixels and makes it visible to the CPU.

@@ -216,6 +216,14 @@ impl Device {
         })
     }
 
+    /// Whether the device draws on images of this format.
+    pub(crate) fn draws(&self, format: vk::Format) -> bool {
+        // SAFETY: the physical device comes from this instance.
+        unsafe { self.instance.raw.get_physical_device_format_properties(self.physical, format) }
+            .optimal_tiling_features
+            .contains(vk::FormatFeatureFlags::COLOR_ATTACHMENT)
+    }
+
     /// What the device can do with images of this format laid out row by row.
     pub(super) fn linear_features(&self, format: vk::Format) -> vk::FormatFeatureFlags {
         // SAFETY: the physical device comes from this instance.

@@ -38,7 +38,7 @@ pub struct Pipeline {
 }
 
 /// What is bound where, by number.
-const BINDINGS: [vk::DescriptorType; 9] = [
+const BINDINGS: [vk::DescriptorType; 10] = [
     vk::DescriptorType::UNIFORM_BUFFER,
     vk::DescriptorType::SAMPLED_IMAGE,
     vk::DescriptorType::SAMPLER,
@@ -48,6 +48,7 @@ const BINDINGS: [vk::DescriptorType; 9] = [
     vk::DescriptorType::SAMPLED_IMAGE,
     vk::DescriptorType::SAMPLED_IMAGE,
     vk::DescriptorType::SAMPLER,
+    vk::DescriptorType::SAMPLED_IMAGE,
 ];
 
 /// How many images lie over the picture.
@@ -64,6 +65,8 @@ pub struct Resources<'a> {
     pub map: &'a Image,
     /// Bindings 4 to 7; binding 8 is a sampler with nothing beyond the edge.
     pub layers: [&'a Image; LAYERS],
+    /// Binding 9: what was drawn before.
+    pub previous: &'a Image,
 }
 
 impl Pipeline {
@@ -277,6 +280,7 @@ impl Bindings {
             image(layer_2),
             image(layer_3),
             sampler(bordered),
+            image(resources.previous),
         ];
         let mut writes = [vk::WriteDescriptorSet::default(); BINDINGS.len()];
         for (number, (write, kind)) in (0..).zip(writes.iter_mut().zip(BINDINGS)) {

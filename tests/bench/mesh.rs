@@ -41,8 +41,13 @@ impl MeshPass {
             let bytes: &[u8] = bytemuck::cast_slice(&corners);
             let mut buffer = Buffer::new(device, bytes.len(), vk::BufferUsageFlags::VERTEX_BUFFER)?;
             buffer.bytes_mut().copy_from_slice(bytes);
-            let resources =
-                Resources { uniforms: &uniforms, picture: &picture, map: &nothing, layers: [&nothing; 4] };
+            let resources = Resources {
+                uniforms: &uniforms,
+                picture: &picture,
+                map: &nothing,
+                layers: [&nothing; 4],
+                previous: &nothing,
+            };
             eyes.push((buffer, Bindings::new(&pipeline, &resources)?));
         }
         let draws: Vec<_> = (0..)

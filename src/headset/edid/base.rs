@@ -15,6 +15,7 @@ pub(super) struct BaseBlock {
     pub serial_number: u32,
     pub serial_text: Option<String>,
     pub name: Option<String>,
+    pub bits_a_color: Option<u32>,
     pub modes: Vec<EdidMode>,
     pub standard_modes: Vec<StandardMode>,
     /// How many blocks are to follow.
@@ -43,11 +44,19 @@ impl BaseBlock {
             serial_number: u32::from_le_bytes([block[12], block[13], block[14], block[15]]),
             serial_text: text(SERIAL),
             name: text(NAME),
+            bits_a_color: bits_a_color(block),
             modes: detailed_timings(descriptors, TimingSource::Dtd).collect(),
             standard_modes,
             extensions: usize::from(block[126]),
         }
     }
+}
+
+/// What a digital display says of its colours, since EDID 1.4 (§3.6.1).
+fn bits_a_color(block: &[u8; BLOCK]) -> Option<u32> {
+    let (version, input) = ([block[18], block[19]], block[20]);
+    let code = u32::from(input >> 4 & 7);
+    (version >= [1, 4] && input & 0x80 != 0 && (1..=6).contains(&code)).then_some(4 + 2 * code)
 }
 
 /// The descriptors that are no timings (§3.10.3).
