@@ -2,7 +2,7 @@
 //!
 //! The application never gets at our own device: Vulkan lets one thread at a time use a queue, and the vblank loop is to
 //! wait for nobody; nor does a device that is lost take others along. So it draws with another device of the same GPU and
-//! driver, one of its own or [`AppDevice::open`]'s. The images lie in the GPU's memory, laid out as the GPU likes it best;
+//! driver, one of its own or that of `AppDevice::open`. The images lie in the GPU's memory, laid out as the GPU likes it best;
 //! the memory goes from one device to the other as an opaque fd (`VK_KHR_external_memory_fd`).
 
 use std::ffi::CStr;
