@@ -1,7 +1,7 @@
 //! The calm scene: what is seen while no app draws. A dim horizon and marks along it, the same all around, so that a
 //! person knows which way is up and that the head's turns are followed.
 //!
-//! It is drawn once, looking ahead. As it repeats every 15 degrees, a head that looks elsewhere sees the same as
+//! It is drawn once, looking ahead. As it repeats every `STEP_DEG` degrees, a head that looks elsewhere sees the same as
 //! one that looks nearly ahead: the picture's edge is never far inside the view. Up and down it ends in the dark, well
 //! within the picture.
 

@@ -43,6 +43,14 @@ impl Plane {
         Ok(FramebufferId::new(info.fb_id))
     }
 
+    /// Fourcc codes of the pixel formats that a plane takes: one call, as [`shown`](Self::shown).
+    pub fn formats_of(card: &Card, id: PlaneId) -> Result<Vec<u32>, KmsError> {
+        let mut formats = Vec::new();
+        drm_ffi::mode::get_plane(card.as_fd(), id.raw(), Some(&mut formats))
+            .map_err(|error| KmsError::io("read", id, error))?;
+        Ok(formats)
+    }
+
     /// Asks the kernel about a plane.
     pub fn read(card: &Card, id: PlaneId) -> Result<Self, KmsError> {
         let mut formats = Vec::new();

@@ -8,7 +8,7 @@ use crate::time::Span;
 /// What a frame needs is taken apart into what is usual now, which follows a load that changes, and by how much single
 /// frames are above that, of which a high quantile is kept in hand. What no quantile tells of, a rare frame that needs
 /// much more, is missed. From then on as much is in hand as the most that was needed lately, at once and for a while:
-/// such frames come in company, and each puts off the end of that while. If one is missed within 4096 frames after it, the
+/// such frames come in company, and each puts off the end of that while. If one is missed `SOON` after it, the
 /// next while is twice as long; if none is, half. So what comes again and again is met for good after a few misses, and what
 /// happens once in minutes costs one frame and a while of older poses.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use crate::time::{Instant, Span};
 
 /// Period and phase of a display's vblanks.
 ///
-/// The first 16 vblanks are fitted by their middle values, which a few bad stamps among them do not move. From
+/// The first `START` vblanks are fitted by their middle values, which a few bad stamps among them do not move. From
 /// then on a line is fitted through all of them by least squares, and it is the line that tells when a vblank is, not the
 /// newest stamp: a driver that reads the clock late now and then moves nothing. A stamp far off the line is a stray and
 /// left out; where the kernel lost count of whole periods the line is shifted by them; where strays do not end, something

@@ -47,7 +47,7 @@ impl TenBits {
     /// Asks the kernel about what a lease holds.
     pub fn of(lease: &Lease, connector: &Connector) -> Result<Self, KmsError> {
         let Pipeline { primary, .. } = lease.pipeline;
-        let plane = Plane::read(&lease.card, primary)?.formats.contains(&TEN.fourcc());
+        let plane = Plane::formats_of(&lease.card, primary)?.contains(&TEN.fourcc());
         // An EDID that is damaged promises nothing.
         let bits = Edid::parse(&connector.edid).ok().and_then(|edid| edid.bits_a_color);
         Ok(Self { display: bits.is_some_and(|bits| bits >= TEN.bits()), plane })

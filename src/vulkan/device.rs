@@ -218,17 +218,17 @@ impl Device {
 
     /// Whether the device draws on images of this format.
     pub(crate) fn draws(&self, format: vk::Format) -> bool {
-        // SAFETY: the physical device comes from this instance.
-        unsafe { self.instance.raw.get_physical_device_format_properties(self.physical, format) }
-            .optimal_tiling_features
-            .contains(vk::FormatFeatureFlags::COLOR_ATTACHMENT)
+        self.format(format).optimal_tiling_features.contains(vk::FormatFeatureFlags::COLOR_ATTACHMENT)
     }
 
     /// What the device can do with images of this format laid out row by row.
     pub(super) fn linear_features(&self, format: vk::Format) -> vk::FormatFeatureFlags {
+        self.format(format).linear_tiling_features
+    }
+
+    fn format(&self, format: vk::Format) -> vk::FormatProperties {
         // SAFETY: the physical device comes from this instance.
         unsafe { self.instance.raw.get_physical_device_format_properties(self.physical, format) }
-            .linear_tiling_features
     }
 
     /// Whether the device can use images like `info` that lie in dma-bufs, laid out by that modifier.
