@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use drm::control::{RawResourceHandle, from_u32};
 use drm::{ClientCapability, Device as _, DriverCapability};
@@ -23,6 +24,9 @@ pub struct Card {
     fd: OwnedFd,
     name: String,
 }
+
+/// From where a thread makes a call until the kernel is about to have it wait.
+const TO_BE_WRITTEN_DOWN: Duration = Duration::from_micros(100);
 
 impl AsFd for Card {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -58,12 +62,35 @@ impl Card {
                 fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))
             })
             .map_err(|errno| KmsError::call("take over", &name, errno))?;
-        Ok(Self { fd, name })
+        let card = Self { fd, name };
+        card.tell_owner();
+        Ok(card)
     }
 
     /// Looks through an fd that another process has too, and changes nothing about it that both would see.
     pub fn shared(fd: OwnedFd, name: impl Into<String>) -> Self {
-        Self { fd, name: name.into() }
+        let card = Self { fd, name: name.into() };
+        card.tell_owner();
+        card
+    }
+
+    /// Makes the first call on a card's file that another process opened, on a thread of its own.
+    ///
+    /// In that call the kernel writes down whose the file is now, and then has the caller wait until each CPU has passed
+    /// through the scheduler (`synchronize_rcu` in `drm_file_update_pid`, drivers/gpu/drm/drm_file.c; since Linux 6.7):
+    /// for 20 to 40 ms at 100 Hz. Calls that come later find it written down and do not wait. One that overtakes the
+    /// thread waits as it would have without.
+    fn tell_owner(&self) {
+        let Ok(fd) = self.fd.try_clone() else { return };
+        let (begins, begun) = std::sync::mpsc::sync_channel(1);
+        let first_call = move || {
+            let _ = begins.send(());
+            let _ = Self { fd, name: String::new() }.driver();
+        };
+        if std::thread::Builder::new().name("card".into()).spawn(first_call).is_ok() {
+            let _ = begun.recv();
+            std::thread::sleep(TO_BE_WRITTEN_DOWN);
+        }
     }
 
     /// Takes over a lease or card that this process was started with, by its fd's number. `EBADF` where it was not.
