@@ -116,6 +116,7 @@ override LAYERS: u32 = 0u;
 @id(102) override rolling: f32; // 1 where lines light up one after the other, else 0
 @id(103) override rise: f32; // of overdrive, for a code that a pixel has to rise; 0 without
 @id(104) override fall: f32;
+@id(105) override dimming: f32; // what a code is worth in codes of the panel when its mura was measured
 
 // From the lens's result to the place on a picture, homogeneous: lens centre, growth, and where the head looks, all in
 // one matrix. Its third column differs from channel to channel.
@@ -420,7 +421,7 @@ fn composite(latched: Latched) -> @location(0) vec4<f32> {
     var code = select(vec3(0.0), whole * sqrt(light_of(ray, 2.0 * uv.y - 1.0, latched)), ray.shown);
     if MURA {
         // Black stays one code all over the panel.
-        let weight = smoothstep(vec3(black), vec3(full), code);
+        let weight = smoothstep(vec3(black), vec3(full), code * dimming);
         let texel = textureLoad(mura_map, vec2<i32>(pixel), 0).r;
         let offset = select(0.0, texel + mura_offset, pixel.x >= latched.light.z);
         code = max(code, vec3(black)) + weight * (vec3(mura_r, mura_g, mura_b) * offset);

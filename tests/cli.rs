@@ -207,14 +207,18 @@ fn a_lens_of_high_order_is_made_up_shown_and_rendered_with() {
     assert_eq!(shown["eyes"][1]["lens"]["type"], "strengthen_high_order");
     assert_eq!(shown["notes"], json!([]));
     rig::write_picture(&eye, 1);
-    let render = |weights: &str| {
+    let render = |option: &str, value: &str| {
         let (headset, eye) = (text(&out), text(&eye));
         let pictures = ["--left", eye, "--right", eye, "--out", text(&frame)];
-        run(&[&["render", "--headset", headset, "--mura-weights", weights][..], &pictures].concat())
+        run(&[&["render", "--headset", headset, &format!("{option}={value}")][..], &pictures].concat())
     };
-    assert_eq!(render("1,1,0").code, Some(0));
+    assert_eq!(render("--mura-weights", "1,1,0").code, Some(0));
     for weights in ["1,1", "1,1,3", "1,1,x", "1,1,-1", "1,1,1,1", "NaN,1,1"] {
-        render(weights).refused_usage("three numbers from 0 to 2");
+        render("--mura-weights", weights).refused_usage("three numbers from 0 to 2");
+    }
+    assert_eq!(render("--panel-brightness", "0.5").code, Some(0));
+    for brightness in ["0", "-0.5", "1.01", "NaN", "inf", "half", ""] {
+        render("--panel-brightness", brightness).refused_usage("a number above 0 and up to 1");
     }
     simulate("1x60", "high-order").refused(2, &["2 to 4096 pixels"]);
     simulate("54x60", "square").refused_usage("round or high-order");

@@ -52,6 +52,12 @@ impl Panel {
         Self { width: map.width, errors: map.texels.iter().map(error).collect() }
     }
 
+    /// The same panel dimmed: what it is sent is worth less of what was measured, and it is off by as much of that.
+    fn dimmed(self, brightness: f64) -> Self {
+        let worth = brightness.powf(1.0 / GAMMA);
+        Self { errors: self.errors.iter().map(|error| error / worth).collect(), ..self }
+    }
+
     /// How uneven it is when every pixel gets the code that `code` says.
     fn unevenness(&self, code: impl Fn(usize) -> f64) -> f64 {
         let light: Vec<f64> = self
@@ -162,6 +168,41 @@ fn what_the_maps_know_is_gone_but_for_rounding() {
                 );
                 assert!(cut.iter().all(|cut| *cut >= bound), "{cut:?} and not {bound}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_dimmed_panel_is_corrected_by_more_codes() {
+    for (name, headset) in headsets() {
+        let mura = headset.mura.as_ref().expect("it has maps");
+        for brightness in [0.5, 0.25] {
+            let panels = maps(&headset).map(|map| Panel::measured(map, mura).dimmed(brightness));
+            let mut told = headset.clone();
+            told.mura = told.mura.map(|mura| mura.at_brightness(Some(brightness)));
+            let cuts = |headset: &Headset, level: u8, format: PixelFormat| {
+                let picture = flat(headset, level, format);
+                [0, 1].map(|eye| panels[eye].cut(level, &picture, eye as u32))
+            };
+            for (format, bound) in BOUNDS {
+                for level in [64, 128, 200] {
+                    let (with, without) = (cuts(&told, level, format), cuts(&headset, level, format));
+                    let [with_left, with_right, left, right] =
+                        [with[0], with[1], without[0], without[1]].map(|cut| 100.0 * cut);
+                    eprintln!(
+                        "{name} maps at {brightness} of the brightness, {} bits, code {level:3}: {with_left:.1} and \
+                         {with_right:.1} % gone, {left:.1} and {right:.1} % where the pass is not told",
+                        format.bits()
+                    );
+                    assert!(with.iter().all(|cut| *cut >= bound), "{with:?} and not {bound}");
+                    assert!(
+                        without.iter().all(|cut| *cut < 0.75),
+                        "{without:?}: the brightness is of no matter"
+                    );
+                }
+            }
+            let black = flat(&told, 0, Xrgb2101010).codes;
+            assert!(black.iter().all(|code| *code == black[0]), "black is not one code");
         }
     }
 }

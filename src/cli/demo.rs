@@ -43,6 +43,9 @@ pub struct Arguments {
     /// How much of the mura correction red, green and blue get, as in 1,1,0.5 [default: all of it, 1,1,1]
     #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
     mura_weights: Option<[f64; 3]>,
+    /// How bright the panel is set, as a part of how bright it was when its mura was measured, as in 0.5 [default: 1]
+    #[arg(long, value_name = "PART", value_parser = super::panel_brightness)]
+    panel_brightness: Option<f64>,
     /// Do not hide the steps between codes
     #[arg(long)]
     no_dither: bool,
@@ -98,6 +101,7 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
             ..Default::default()
         },
         mura_weights: arguments.mura_weights,
+        panel_brightness: arguments.panel_brightness,
         limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: signals::stop_flag()? },
         reacquire: arguments.reacquire,
         validation: validation::wanted(),

@@ -38,6 +38,9 @@ pub struct Arguments {
     /// How much of the mura correction red, green and blue get, as in 1,1,0.5 [default: all of it, 1,1,1]
     #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
     mura_weights: Option<[f64; 3]>,
+    /// How bright the panel is set, as a part of how bright it was when its mura was measured, as in 0.5 [default: 1]
+    #[arg(long, value_name = "PART", value_parser = super::panel_brightness)]
+    panel_brightness: Option<f64>,
     /// Do not undo the lens
     #[arg(long)]
     no_lens: bool,
@@ -70,7 +73,9 @@ fn rotation(text: &str) -> Result<Pose, String> {
 /// Renders the frame.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut headset = files::read_headset(&arguments.headset)?;
-    headset.mura = headset.mura.map(|mura| mura.weighed(arguments.mura_weights));
+    headset.mura = headset
+        .mura
+        .map(|mura| mura.weighed(arguments.mura_weights).at_brightness(arguments.panel_brightness));
     let headset = Arc::new(headset);
     let [left, right] = [files::read_pixels(&arguments.left)?, files::read_pixels(&arguments.right)?];
     if (left.width_px, left.height_px) != (right.width_px, right.height_px) {

@@ -45,6 +45,7 @@ pub(super) struct Constants {
     prism: [[f32; 3]; HIGH_ORDER_PRISM],
     rolling: f32,
     overdrive: [f32; 2],
+    dimming: f32,
 }
 
 impl Constants {
@@ -53,8 +54,9 @@ impl Constants {
         let by_channel = |part: &dyn Fn(Channel) -> f64| Channel::ALL.map(|channel| part(channel) as f32);
         let top = f64::from((1u32 << quantisation.bits) - 1);
         let mura = headset.mura.as_ref();
-        // In 8-bit codes: weight * 255 * scale * (texel / 255 + offset).
-        let weights = mura.map_or([0.0; 3], |mura| mura.weights.map(|weight| weight * 255.0 * mura.scale));
+        // In 8-bit codes: weight * 255 * scale * (texel / 255 + offset), and more of them on a dimmed panel.
+        let weights = mura
+            .map_or([0.0; 3], |mura| mura.weights.map(|weight| weight * 255.0 * mura.scale / mura.dimming()));
         let mut constants = Self {
             center_x: by_channel(&|channel| lens.channel(channel).center[0]),
             center_y: by_channel(&|channel| lens.channel(channel).center[1]),
@@ -76,6 +78,7 @@ impl Constants {
             }),
             rolling: f32::from(u8::from(headset.panel.illumination == Illumination::Rolling)),
             overdrive: if quantisation.overdrive { OVERDRIVE } else { [0.0; 2] },
+            dimming: mura.map_or(1.0, Mura::dimming) as f32,
             ..Self::zeroed()
         };
         match &lens.kind {

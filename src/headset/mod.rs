@@ -273,6 +273,7 @@ fn read_mura(
         scale: maps.scale,
         offset: maps.offset,
         weights: Mura::EQUAL_WEIGHTS,
+        brightness: 1.0,
         black_code: black_clamp * 255.0,
         left,
         right,

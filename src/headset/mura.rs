@@ -12,6 +12,9 @@ use super::{HeadsetError, lens::Channel};
 /// From this 8-bit code up the correction is applied in full.
 const FULL_CODE: f64 = 16.0;
 
+/// A panel's light is this power of its code, as good as all open software and the reference of `tests/mura.rs` have it.
+const GAMMA: f64 = 2.2;
+
 /// The keyword of the PNG's text that names the headset.
 const SERIAL_KEYWORD: &str = "Headset";
 
@@ -91,6 +94,8 @@ pub struct Mura {
     /// blue as well is an assumption (the three share the panel's process, not its transistors), so it can be
     /// changed.
     pub weights: [f64; 3],
+    /// How bright the panel is set, as a part of how bright it was when its maps were measured; above 0, at most 1.
+    pub brightness: f64,
     /// The panel's black in 8-bit codes: at and below it nothing is corrected. The panel's black clamp times 255.
     pub black_code: f64,
     /// The left eye's map.
@@ -108,20 +113,36 @@ impl Mura {
         Self { weights: weights.unwrap_or(self.weights), ..self }
     }
 
-    /// The code that shows what `code` was meant to, on the pixel with this texel. Both are 8-bit codes with
-    /// fractions; the result can lie outside 0 to 255 and below black, and is to be clamped after dithering.
-    pub fn correct(&self, code: f64, texel: u8, channel: Channel) -> f64 {
-        let offset_codes = 255.0 * self.scale * (f64::from(texel) / 255.0 + self.offset);
-        code + self.weight_near_black(code) * self.weights[channel.index()] * offset_codes
+    /// On a panel that is set to that part of the brightness its maps were measured at, if to any.
+    pub fn at_brightness(self, brightness: Option<f64>) -> Self {
+        Self { brightness: brightness.unwrap_or(self.brightness), ..self }
     }
 
-    /// 0 up to black, 1 from code 16 on, and rising smoothly between (smoothstep).
+    /// What a code is worth on a panel that was dimmed, in codes of the panel as it was measured: times this, it gives the
+    /// code of the same light (US patent 10,943,530). 1 where it was not.
+    pub fn dimming(&self) -> f64 {
+        self.brightness.powf(1.0 / GAMMA)
+    }
+
+    /// The code that shows what `code` was meant to, on the pixel with this texel. Both are 8-bit codes with
+    /// fractions; the result can lie outside 0 to 255 and below black, and is to be clamped after dithering.
+    ///
+    /// On a dimmed panel a pixel is off by as many of the codes that were measured, each of which takes more than one of
+    /// those that are sent.
+    pub fn correct(&self, code: f64, texel: u8, channel: Channel) -> f64 {
+        let offset_codes = 255.0 * self.scale * (f64::from(texel) / 255.0 + self.offset);
+        code + self.weight_near_black(code) * self.weights[channel.index()] * offset_codes / self.dimming()
+    }
+
+    /// 0 up to black, 1 from code 16 on, and rising smoothly between (smoothstep), all in codes of the panel as it was
+    /// measured.
     ///
     /// Black has to stay one code all over the panel: a pixel that is off needs no correction, and one lifted off
     /// black is seen as grain in a dark scene. Just above black a full correction would be cut off on one side
     /// only, which brightens the mean, and the measured brightness range does not reach down there.
     pub fn weight_near_black(&self, code: f64) -> f64 {
-        let risen = ((code - self.black_code) / (self.full_code() - self.black_code)).clamp(0.0, 1.0);
+        let measured = code * self.dimming();
+        let risen = ((measured - self.black_code) / (self.full_code() - self.black_code)).clamp(0.0, 1.0);
         risen * risen * (3.0 - 2.0 * risen)
     }
 
@@ -160,6 +181,7 @@ mod tests {
             scale: 0.125,
             offset: -127.0 / 255.0,
             weights: [0.5, 1.0, 0.0],
+            brightness: 1.0,
             black_code: 3.0,
             left: map.clone(),
             right: map,
@@ -227,6 +249,16 @@ mod tests {
         assert_eq!(mura.weight_near_black(9.5), 0.5);
         assert_eq!(mura.weight_near_black(16.0), 1.0);
         assert_eq!(mura.weight_near_black(255.0), 1.0);
+    }
+
+    #[test]
+    fn a_dimmed_panel_gets_more_codes_for_the_same_light() {
+        let mura = mura().at_brightness(Some(0.25));
+        let dimming = 0.25f64.powf(1.0 / 2.2);
+        assert_eq!(mura.dimming(), dimming);
+        assert!((mura.correct(100.0, 135, Channel::Green) - (100.0 + 1.0 / dimming)).abs() < 1e-12);
+        assert_eq!(mura.correct(5.0, 255, Channel::Green), 5.0, "darker than black was when it was measured");
+        assert!((mura.weight_near_black(9.5 / dimming) - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Headset {
                 scale: 0.125,
                 offset: -127.0 / 255.0,
                 weights: Mura::EQUAL_WEIGHTS,
+                brightness: 1.0,
                 black_code: black_clamp * 255.0,
                 left,
                 right,

@@ -33,6 +33,9 @@ pub struct Options {
     pub optics: compositor::Options,
     /// How much of the mura correction red, green and blue get; without, as the headset's data says, which is all of it.
     pub mura_weights: Option<[f64; 3]>,
+    /// How bright the panel is set, as a part of how bright it was when its mura was measured: above 0, at most 1;
+    /// without, as bright.
+    pub panel_brightness: Option<f64>,
     /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
     pub layers: usize,
     /// Where the head looks.
@@ -63,6 +66,7 @@ impl Default for Options {
             depth: Depth::Auto,
             optics: compositor::Options::DEFAULT,
             mura_weights: None,
+            panel_brightness: None,
             layers: 0,
             poses: Arc::new(Ahead),
             viewer: None,

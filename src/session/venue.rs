@@ -101,7 +101,9 @@ impl Venue {
             let connector = Connector::read(&lease.card, lease.pipeline.connector, false);
             connector.iter().for_each(|connector| headset.is_on(&connector.edid));
         }
-        headset.mura = headset.mura.map(|mura| mura.weighed(options.mura_weights));
+        headset.mura = headset
+            .mura
+            .map(|mura| mura.weighed(options.mura_weights).at_brightness(options.panel_brightness));
         Ok(headset)
     }
 
