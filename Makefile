@@ -33,6 +33,7 @@ check: setup-test cargo
 	cargo fmt --all --check
 	cargo clippy --release --all-targets -- -D warnings
 	cargo clippy --release --all-targets --features seat -- -D warnings
+	cargo clippy --release --lib --no-default-features -- -D warnings
 	cargo clippy --release -p leasehold-capi --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --release --no-deps --features seat
 	codespell $$(git ls-files ':!Cargo.lock' ':!fuzz/Cargo.lock' ':!*.png')

@@ -12,7 +12,7 @@ use leasehold::compositor::readback::{PanelPicture, Readback};
 use leasehold::compositor::reference::{FlatLayer, Frame};
 use leasehold::compositor::{Anchor, Compositor, EyeImages, Layer, LayerImage, Options, Pixels, Pose, Quad};
 use leasehold::files::read_headset;
-use leasehold::headset::{Channel, Headset};
+use leasehold::headset::{Channel, Headset, Mura};
 use leasehold::kms::buffer::PixelFormat;
 use leasehold::vulkan::Image;
 use pass::gpu::{assert_valid, device};
@@ -98,18 +98,34 @@ fn mura_adds_just_what_the_maps_say() {
 
 #[test]
 fn each_colour_gets_its_own_share_of_the_correction() {
+    let mura = is_corrected_as_the_reference_does(|mura| mura.weighed(Some([0.0, 1.0, 0.5])), 100);
+    assert_eq!(mura.correct(100.0, 0, Channel::Red), 100.0);
+}
+
+/// From black on up, where the correction sets in later than on a bright panel.
+#[test]
+fn a_dimmed_panel_is_corrected_as_the_reference_does() {
+    for level in [0, 4, 6, 9, 14, 20, 40, 100, 220] {
+        is_corrected_as_the_reference_does(|mura| mura.at_brightness("0.25".parse().ok()), level);
+    }
+}
+
+/// Compares a flat gray on a made-up headset whose correction was changed with the reference, pixel by pixel.
+fn is_corrected_as_the_reference_does(change: impl Fn(Mura) -> Mura, level: u8) -> Mura {
     let mut headset = Headset::simulated(3, 135, 150);
-    headset.mura = headset.mura.map(|mura| mura.weighed(Some([0.0, 1.0, 0.5])));
-    let image = Pixels::flat(135, 150, 100);
+    headset.mura = headset.mura.map(change);
+    let image = Pixels::flat(135, 150, level);
     let frame = Frame::new(&headset, [&image, &image], Options { lens: false, ..UNDITHERED });
     let picture = composite(&Arc::new(headset.clone()), [&image, &image], CORRECTED, PixelFormat::Xrgb8888);
     each_pixel(&picture, |eye, place, codes| {
-        assert_eq!(codes[0], 100);
         for channel in Channel::ALL {
-            let off = f64::from(codes[channel.index()]) - frame.code(eye, channel, place);
-            assert!(off.abs() <= 0.502, "{channel:?} of eye {eye}, pixel {place:?}: {off}");
+            // Nothing is shown below no light and above all.
+            let wanted = frame.code(eye, channel, place).clamp(0.0, 255.0);
+            let off = f64::from(codes[channel.index()]) - wanted;
+            assert!(off.abs() <= 0.502, "{channel:?} of eye {eye}, pixel {place:?}, code {level}: {off}");
         }
     });
+    headset.mura.expect("it has maps")
 }
 
 #[test]

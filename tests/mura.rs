@@ -179,7 +179,7 @@ fn a_dimmed_panel_is_corrected_by_more_codes() {
         for brightness in [0.5, 0.25] {
             let panels = maps(&headset).map(|map| Panel::measured(map, mura).dimmed(brightness));
             let mut told = headset.clone();
-            told.mura = told.mura.map(|mura| mura.at_brightness(Some(brightness)));
+            told.mura = told.mura.map(|mura| mura.at_brightness(brightness.to_string().parse().ok()));
             let cuts = |headset: &Headset, level: u8, format: PixelFormat| {
                 let picture = flat(headset, level, format);
                 [0, 1].map(|eye| panels[eye].cut(level, &picture, eye as u32))

@@ -92,3 +92,30 @@ fn complaint_about(unit: &str) -> String {
     let outcome = outcome.expect("systemd-analyze is there: tests/install systemd");
     String::from_utf8(outcome.stderr).unwrap()
 }
+
+/// What the library is made of with these features, by name.
+fn crates(features: &[&str]) -> Vec<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = ["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{lib}"];
+    let output = Command::new(cargo)
+        .args(tree)
+        .args(features)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_string).collect()
+}
+
+#[test]
+fn a_lessor_alone_brings_nothing_that_draws() {
+    let draw = ["ash", "gbm", "naga", "png", "softbuffer", "winit", "x11rb"];
+    let (lessor, all) = (crates(&["--no-default-features"]), crates(&[]));
+    for name in draw {
+        assert!(
+            all.iter().any(|known| known == name),
+            "{name} is in no build: this test looks for the wrong names"
+        );
+        assert!(!lessor.iter().any(|known| known == name), "{name}");
+    }
+}

@@ -7,6 +7,7 @@ use crate::compositor::scanout::Method;
 use crate::compositor::{self, Latch, Limit};
 use crate::demo::{self, Scene, Settings};
 use crate::files;
+use crate::headset::Brightness;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
 use crate::report;
@@ -44,8 +45,8 @@ pub struct Arguments {
     #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
     mura_weights: Option<[f64; 3]>,
     /// How bright the panel is set, as a part of how bright it was when its mura was measured, as in 0.5 [default: 1]
-    #[arg(long, value_name = "PART", value_parser = super::panel_brightness)]
-    panel_brightness: Option<f64>,
+    #[arg(long, value_name = "PART")]
+    panel_brightness: Option<Brightness>,
     /// Do not hide the steps between codes
     #[arg(long)]
     no_dither: bool,

@@ -89,14 +89,6 @@ fn mura_weights(text: &str) -> Result<[f64; 3], String> {
         .ok_or_else(|| format!("'{text}' is not three numbers from 0 to 2, as in 1,1,0.5"))
 }
 
-/// A part of a panel's brightness.
-fn panel_brightness(text: &str) -> Result<f64, String> {
-    match text.trim().parse::<f64>() {
-        Ok(part) if part > 0.0 && part <= 1.0 => Ok(part),
-        _ => Err(format!("'{text}' is not a number above 0 and up to 1, as in 0.5")),
-    }
-}
-
 /// Reads a number of seconds off the command line.
 fn seconds(text: &str) -> Result<Span, String> {
     match text.parse::<f64>() {

@@ -7,6 +7,7 @@ use super::{Failure, validation};
 use crate::compositor::readback::Readback;
 use crate::compositor::{Compositor, EyeImages, Options, Pose};
 use crate::files;
+use crate::headset::Brightness;
 use crate::kms::ModeRequest;
 use crate::kms::buffer::PixelFormat;
 use crate::vulkan::{Device, Image, Instance};
@@ -39,8 +40,8 @@ pub struct Arguments {
     #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
     mura_weights: Option<[f64; 3]>,
     /// How bright the panel is set, as a part of how bright it was when its mura was measured, as in 0.5 [default: 1]
-    #[arg(long, value_name = "PART", value_parser = super::panel_brightness)]
-    panel_brightness: Option<f64>,
+    #[arg(long, value_name = "PART")]
+    panel_brightness: Option<Brightness>,
     /// Do not undo the lens
     #[arg(long)]
     no_lens: bool,

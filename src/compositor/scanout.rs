@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::display::DisplayError;
 use crate::kms::Card;
-use crate::kms::buffer::{DumbBuffer, Framebuffer, GbmBuffer, PixelFormat};
+use crate::kms::buffer::{DumbBuffer, Framebuffer, PixelFormat};
+use crate::kms::gbm_buffer::GbmBuffer;
 use crate::vulkan::image::{DmaBuf, External};
 use crate::vulkan::{Device, Image, VulkanError};
 

@@ -20,7 +20,7 @@ use config::Config;
 use edid::EdidId;
 use flash::{FlashEntry, FlashError};
 pub use lens::{Channel, HighOrder, Lens, LensKind, Tangents};
-pub use mura::{Mura, MuraMap};
+pub use mura::{Brightness, Mura, MuraMap};
 
 /// The largest width or height of an eye that is believed, in pixels.
 pub const MAX_EYE_SIZE: u32 = 16384;
@@ -273,7 +273,7 @@ fn read_mura(
         scale: maps.scale,
         offset: maps.offset,
         weights: Mura::EQUAL_WEIGHTS,
-        brightness: 1.0,
+        brightness: Brightness::FULL,
         black_code: black_clamp * 255.0,
         left,
         right,

@@ -83,6 +83,26 @@ pub fn headset_serial(bytes: &[u8]) -> Option<String> {
     gray::text(bytes, SERIAL_KEYWORD)
 }
 
+/// How bright a panel is set, as a part of how bright it was when its maps were measured: above 0, at most 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Brightness(f64);
+
+impl Brightness {
+    /// As bright as it was.
+    pub const FULL: Self = Self(1.0);
+}
+
+impl std::str::FromStr for Brightness {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().parse() {
+            Ok(part) if part > 0.0 && part <= 1.0 => Ok(Self(part)),
+            _ => Err(format!("'{text}' is not a number above 0 and up to 1, as in 0.5")),
+        }
+    }
+}
+
 /// Both eyes' maps and how to apply them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mura {
@@ -94,8 +114,8 @@ pub struct Mura {
     /// blue as well is an assumption (the three share the panel's process, not its transistors), so it can be
     /// changed.
     pub weights: [f64; 3],
-    /// How bright the panel is set, as a part of how bright it was when its maps were measured; above 0, at most 1.
-    pub brightness: f64,
+    /// How bright the panel is set.
+    pub brightness: Brightness,
     /// The panel's black in 8-bit codes: at and below it nothing is corrected. The panel's black clamp times 255.
     pub black_code: f64,
     /// The left eye's map.
@@ -114,21 +134,22 @@ impl Mura {
     }
 
     /// On a panel that is set to that part of the brightness its maps were measured at, if to any.
-    pub fn at_brightness(self, brightness: Option<f64>) -> Self {
+    pub fn at_brightness(self, brightness: Option<Brightness>) -> Self {
         Self { brightness: brightness.unwrap_or(self.brightness), ..self }
     }
 
     /// What a code is worth on a panel that was dimmed, in codes of the panel as it was measured: times this, it gives the
     /// code of the same light (US patent 10,943,530). 1 where it was not.
     pub fn dimming(&self) -> f64 {
-        self.brightness.powf(1.0 / GAMMA)
+        self.brightness.0.powf(1.0 / GAMMA)
     }
 
     /// The code that shows what `code` was meant to, on the pixel with this texel. Both are 8-bit codes with
     /// fractions; the result can lie outside 0 to 255 and below black, and is to be clamped after dithering.
     ///
     /// On a dimmed panel a pixel is off by as many of the codes that were measured, each of which takes more than one of
-    /// those that are sent.
+    /// those that are sent. (The patent that [`dimming`](Self::dimming) is from gives fewer, as it is quoted; on a panel
+    /// dimmed by its current, that leaves most of the error.)
     pub fn correct(&self, code: f64, texel: u8, channel: Channel) -> f64 {
         let offset_codes = 255.0 * self.scale * (f64::from(texel) / 255.0 + self.offset);
         code + self.weight_near_black(code) * self.weights[channel.index()] * offset_codes / self.dimming()
@@ -181,7 +202,7 @@ mod tests {
             scale: 0.125,
             offset: -127.0 / 255.0,
             weights: [0.5, 1.0, 0.0],
-            brightness: 1.0,
+            brightness: Brightness::FULL,
             black_code: 3.0,
             left: map.clone(),
             right: map,
@@ -253,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_dimmed_panel_gets_more_codes_for_the_same_light() {
-        let mura = mura().at_brightness(Some(0.25));
+        let mura = mura().at_brightness("0.25".parse().ok());
         let dimming = 0.25f64.powf(1.0 / 2.2);
         assert_eq!(mura.dimming(), dimming);
         assert!((mura.correct(100.0, 135, Channel::Green) - (100.0 + 1.0 / dimming)).abs() < 1e-12);

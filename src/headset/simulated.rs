@@ -2,8 +2,8 @@
 
 use super::lens::ChannelLens;
 use super::{
-    Eye, HALF_EYE_DISTANCE, Headset, HeadsetSource, Illumination, Lens, LensKind, Mura, MuraMap, Panel,
-    Tangents, beside,
+    Brightness, Eye, HALF_EYE_DISTANCE, Headset, HeadsetSource, Illumination, Lens, LensKind, Mura, MuraMap,
+    Panel, Tangents, beside,
 };
 use crate::random::SplitMix64;
 
@@ -59,7 +59,7 @@ impl Headset {
                 scale: 0.125,
                 offset: -127.0 / 255.0,
                 weights: Mura::EQUAL_WEIGHTS,
-                brightness: 1.0,
+                brightness: Brightness::FULL,
                 black_code: black_clamp * 255.0,
                 left,
                 right,

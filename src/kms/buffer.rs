@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use super::card::Card;
 use super::error::KmsError;
 use super::ids::{BlobId, FramebufferId};
-use super::ioctl::{Mapping, gem_handle, mode_bytes};
+use super::ioctl::{Mapping, mode_bytes};
 use super::mode::Mode;
 
 /// How a pixel's bits are laid out in memory (`drm_fourcc.h`).
@@ -137,7 +137,7 @@ impl DumbBuffer {
 }
 
 /// A buffer's memory as a dma-buf.
-fn export(card: &Card, handle: u32) -> Result<OwnedFd, KmsError> {
+pub(super) fn export(card: &Card, handle: u32) -> Result<OwnedFd, KmsError> {
     let handle = RawResourceHandle::new(handle)
         .ok_or_else(|| KmsError::call("find display memory of", card.name(), Errno::ENOENT))?;
     card.buffer_to_prime_fd(buffer::Handle::from(handle), (libc::O_CLOEXEC | libc::O_RDWR) as u32)
@@ -181,81 +181,12 @@ impl Drop for DumbMemory {
     }
 }
 
-/// Pixels in the GPU's memory, allocated through GBM and shared as a dma-buf.
-pub struct GbmBuffer {
-    object: gbm::BufferObject<()>,
-    card: Arc<Card>,
-    format: PixelFormat,
-}
-
-impl GbmBuffer {
-    /// Allocates scanout memory laid out row by row (`DRM_FORMAT_MOD_LINEAR`), `count` times. All of it at once, for GBM
-    /// looks for the card's driver each time that it is opened.
-    pub fn several(
-        card: &Arc<Card>,
-        width_px: u32,
-        height_px: u32,
-        format: PixelFormat,
-        count: usize,
-    ) -> Result<Vec<Self>, KmsError> {
-        let refused = |operation, error| KmsError::io(operation, card.name(), error);
-        let owned = card.as_fd().try_clone_to_owned().map_err(|error| refused("share", error))?;
-        let device = gbm::Device::new(owned).map_err(|error| refused("open GBM on", error))?;
-        let gbm_format = match format {
-            PixelFormat::Xrgb8888 => gbm::Format::Xrgb8888,
-            PixelFormat::Xrgb2101010 => gbm::Format::Xrgb2101010,
-        };
-        let usage = gbm::BufferObjectFlags::SCANOUT
-            | gbm::BufferObjectFlags::RENDERING
-            | gbm::BufferObjectFlags::LINEAR;
-        let allocate = || device.create_buffer_object::<()>(width_px, height_px, gbm_format, usage);
-        (0..count)
-            .map(|_| {
-                let object = allocate().map_err(|error| refused("allocate a GBM buffer on", error))?;
-                Ok(Self { object, card: card.clone(), format })
-            })
-            .collect()
-    }
-
-    /// Its memory as a dma-buf, for another device to import.
-    ///
-    /// Not GBM's own export: for cards without a GPU that leaves out `DRM_RDWR` (Mesa's kms_dri_sw_winsys.c), and a
-    /// driver that draws on the CPU then cannot map the buffer for writing.
-    pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
-        export(&self.card, self.handle())
-    }
-
-    /// The kernel's handle, which GBM owns. Good on our fd too: GBM has a duplicate of it.
-    fn handle(&self) -> u32 {
-        gem_handle(&self.object)
-    }
-
-    /// Bytes from one row to the next.
-    pub fn pitch_bytes(&self) -> u32 {
-        self.object.stride()
-    }
-
-    /// A framebuffer over it.
-    pub fn framebuffer(&self) -> Result<Framebuffer, KmsError> {
-        let modifier = self.card.takes_modifiers().then_some(0);
-        let pixels =
-            Pixels { handle: self.handle(), first_byte: 0, pitch_bytes: self.pitch_bytes(), modifier };
-        Framebuffer::new(&self.card, self.object.width(), self.object.height(), self.format, &pixels)
-    }
-}
-
-impl std::fmt::Debug for GbmBuffer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("GbmBuffer").field("format", &self.format).finish_non_exhaustive()
-    }
-}
-
 /// Where a framebuffer's pixels are.
-struct Pixels {
-    handle: u32,
-    first_byte: u32,
-    pitch_bytes: u32,
-    modifier: Option<u64>,
+pub(super) struct Pixels {
+    pub handle: u32,
+    pub first_byte: u32,
+    pub pitch_bytes: u32,
+    pub modifier: Option<u64>,
 }
 
 /// A framebuffer: a picture the kernel can put on a plane.
@@ -266,7 +197,7 @@ pub struct Framebuffer {
 }
 
 impl Framebuffer {
-    fn new(
+    pub(super) fn new(
         card: &Arc<Card>,
         width_px: u32,
         height_px: u32,

@@ -261,6 +261,7 @@ pub(crate) fn take_inherited(number: i32) -> nix::Result<OwnedFd> {
 }
 
 /// The kernel's handle for a GBM buffer, on the fd that GBM was opened with.
+#[cfg(feature = "headset")]
 pub(super) fn gem_handle(object: &gbm::BufferObject<()>) -> u32 {
     // SAFETY: all fields of the union are plain data, and GBM writes all 64 bits (Mesa's gbm_dri.c).
     unsafe { object.handle().u32_ }

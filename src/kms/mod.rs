@@ -6,6 +6,8 @@ pub mod commit;
 pub mod connector;
 pub mod error;
 pub mod event;
+#[cfg(feature = "headset")]
+pub mod gbm_buffer;
 pub mod ids;
 mod ioctl;
 pub mod mode;

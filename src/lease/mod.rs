@@ -16,15 +16,19 @@ pub mod policy;
 pub mod process;
 pub mod reclaim;
 pub mod report;
+#[cfg(feature = "headset")]
 pub mod request;
 #[cfg(feature = "seat")]
 mod seat;
 pub mod server;
 pub mod service;
+#[cfg(feature = "headset")]
 pub mod session;
 pub mod supervisor;
+#[cfg(feature = "headset")]
 pub mod watch;
 pub mod watchdog;
 pub mod wire;
 
+#[cfg(feature = "headset")]
 pub use request::{Lease, RequestError};

@@ -8,6 +8,7 @@ pub mod record;
 pub mod reserve;
 pub mod ring;
 pub mod schedule;
+#[cfg(feature = "headset")]
 pub mod simulate;
 pub mod vblank;
 mod window;

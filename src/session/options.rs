@@ -9,6 +9,7 @@ use crate::compositor::mirror::Viewer;
 use crate::compositor::overlay::Board;
 use crate::compositor::scanout::Method;
 use crate::compositor::{self, Ahead, Limit, PoseSource};
+use crate::headset::Brightness;
 use crate::kms::ModeRequest;
 use crate::lease::request::{Wanted, Way};
 
@@ -33,9 +34,8 @@ pub struct Options {
     pub optics: compositor::Options,
     /// How much of the mura correction red, green and blue get; without, as the headset's data says, which is all of it.
     pub mura_weights: Option<[f64; 3]>,
-    /// How bright the panel is set, as a part of how bright it was when its mura was measured: above 0, at most 1;
-    /// without, as bright.
-    pub panel_brightness: Option<f64>,
+    /// How bright the panel is set, where it is not as bright as when its mura was measured.
+    pub panel_brightness: Option<Brightness>,
     /// How many layers can lie over a frame, at most [`MAX_LAYERS`](super::layer::MAX_LAYERS).
     pub layers: usize,
     /// Where the head looks.

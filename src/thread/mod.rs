@@ -30,6 +30,7 @@ pub fn system_calls() -> u64 {
 
 /// Ends the process at once, with all its threads. Destructors of C and C++ libraries do not run: a driver's take longer
 /// than the kernel does to free everything, and expect its threads to be gone.
+#[cfg(feature = "headset")]
 #[allow(unsafe_code)]
 pub(crate) fn leave(code: u8) -> ! {
     // SAFETY: it takes an integer and does not return, so that nothing of this process sees what it left undone.

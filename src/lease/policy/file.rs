@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Component, PathBuf};
-use std::str::Utf8Error;
 
 use nix::unistd::{Gid, Group, Uid, User};
 use serde::Deserialize;
@@ -54,7 +53,8 @@ impl Classified for PolicyError {
 
 impl PolicyError {
     /// That these bytes are not text, from where they fail to be.
-    pub(crate) fn not_text(bytes: &[u8], error: Utf8Error) -> Self {
+    #[cfg(feature = "headset")]
+    pub(crate) fn not_text(bytes: &[u8], error: std::str::Utf8Error) -> Self {
         Self::NotText { line: line(bytes, error.valid_up_to()) }
     }
 }
