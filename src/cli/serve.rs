@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -268,27 +269,37 @@ fn wait(
     }
 }
 
-/// How long after an offer the headsets' EDIDs are remembered.
-const EDIDS_LATER: Duration = Duration::from_secs(2);
-
 fn publish(service: &mut Service, json: bool) {
     let reports = service.take_reports();
     if reports.iter().any(|report| report.event == Happening::Offered) {
-        // So that a headset is known by name when its EDID no longer answers. Later, and on a thread of ordinary priority:
-        // whoever waited for the offer asks for it now.
-        let looking = std::thread::Builder::new().name("edids".to_string()).spawn(|| {
-            std::thread::sleep(EDIDS_LATER);
-            edid_cache::look_around()
-        });
-        if let Err(error) = looking {
-            tracing::debug!(%error, "no EDIDs were remembered");
-        }
+        remember_edids();
     }
     for report in reports {
         tracing::info!("{report}");
         if json {
             print_line(&report);
         }
+    }
+}
+
+/// How long after an offer the headsets' EDIDs are remembered.
+const EDIDS_LATER: Duration = Duration::from_secs(2);
+
+/// Remembers the headsets' EDIDs, so that one is known by name when its EDID no longer answers. Later, and on a thread of
+/// ordinary priority: whoever waited for the offer asks for it now. One thread at a time, however often a headset comes back.
+fn remember_edids() {
+    static WAITING: AtomicBool = AtomicBool::new(false);
+    if WAITING.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let looking = std::thread::Builder::new().name("edids".to_string()).spawn(|| {
+        std::thread::sleep(EDIDS_LATER);
+        WAITING.store(false, Ordering::Relaxed);
+        edid_cache::look_around()
+    });
+    if let Err(error) = looking {
+        WAITING.store(false, Ordering::Relaxed);
+        tracing::debug!(%error, "no EDIDs were remembered");
     }
 }
 
