@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::SndBuf;
 use nix::sys::stat::{Mode as Permissions, umask};
+use nix::unistd::Uid;
 use wayland_server::backend::{ClientData, ClientId, DisconnectReason};
 use wayland_server::{BindError, Client, Display, DisplayHandle, ListeningSocket};
 
@@ -104,7 +105,7 @@ impl Server {
         }
         // After those who left, so that their places are free.
         if ready.socket {
-            self.admit_all();
+            self.admit_all(service);
         }
         service.dispatch(noticed, ready.service);
         // Some may have been cut off on the way, or could take no more.
@@ -146,10 +147,10 @@ impl Server {
         }
     }
 
-    fn admit_all(&mut self) {
+    fn admit_all(&mut self, service: &mut Service) {
         // No more in one go than may be connected at all: those who only come and go are not to keep this from the rest.
         for _ in 0..limits::CLIENTS {
-            match self.socket.accept().map(|stream| stream.map(|stream| self.admit(stream))) {
+            match self.socket.accept().map(|stream| stream.map(|stream| self.admit(stream, service))) {
                 Ok(None) => break,
                 Ok(Some(Ok(()))) => {}
                 Ok(Some(Err(error))) => tracing::warn!(%error, "could not take in a Wayland client"),
@@ -169,21 +170,32 @@ impl Server {
         self.spare = self.socket.as_fd().try_clone_to_owned().ok();
     }
 
-    fn admit(&mut self, stream: UnixStream) -> std::io::Result<()> {
+    fn admit(&mut self, stream: UnixStream, service: &mut Service) -> std::io::Result<()> {
         let identity = Arc::new(Identity::of(&stream)?);
         let uid = identity.uid;
         setsockopt(&stream, SndBuf, &limits::UNREAD_BYTES)?;
+        let mut full = self.is_full_for(uid);
+        if full.is_some() {
+            // Others may have hung up since they were last listened to, before this one came.
+            self.listen_to_clients(service);
+            full = self.is_full_for(uid);
+        }
         let connection = Connection { identity, over: AtomicBool::new(false) };
         let client = self.display.handle().insert_client(stream, Arc::new(connection))?;
-        let known = self.clients.iter().filter_map(Client::get_data::<Connection>);
-        let living: Vec<_> = known.filter(|known| !known.is_over()).collect();
-        let fellows = living.iter().filter(|known| known.identity.uid == uid).count();
-        if living.len() >= limits::CLIENTS || fellows >= limits::CLIENTS_PER_USER {
-            let why = format!("too many clients, {fellows} of them of user {uid}");
+        if let Some(why) = full {
             limits::cut_off(&self.display.handle(), &client, Fault::NoMemory, &why);
         }
         self.clients.push(client);
         Ok(())
+    }
+
+    /// Why this user can have no further connection, if so.
+    fn is_full_for(&self, uid: Uid) -> Option<String> {
+        let known = self.clients.iter().filter_map(Client::get_data::<Connection>);
+        let living: Vec<_> = known.filter(|known| !known.is_over()).collect();
+        let fellows = living.iter().filter(|known| known.identity.uid == uid).count();
+        (living.len() >= limits::CLIENTS || fellows >= limits::CLIENTS_PER_USER)
+            .then(|| format!("too many clients, {fellows} of them of user {uid}"))
     }
 
     /// Closes the connections that are over, with all objects and unsent fds; whether there were any.
