@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use drm::control::{RawResourceHandle, from_u32};
@@ -21,12 +22,47 @@ use crate::time::Instant;
 /// An open card node or lease. Closing a lease's last fd ends the lease.
 #[derive(Debug)]
 pub struct Card {
+    // First: with the card all its fds are closed, the thread's too.
+    first_call: FirstCall,
     fd: OwnedFd,
     name: String,
 }
 
+/// The first call on a card's file that another process opened, on a thread of its own.
+///
+/// In that call the kernel writes down whose the file is now, and then has the caller wait until each CPU has passed
+/// through the scheduler (`synchronize_rcu` in `drm_file_update_pid`, drivers/gpu/drm/drm_file.c): for 20 to 40 ms at
+/// 100 Hz. Calls that come later find it written down and do not wait. One that overtakes the thread waits as it would
+/// have without.
+#[derive(Debug)]
+struct FirstCall(Option<JoinHandle<()>>);
+
 /// From where a thread makes a call until the kernel is about to have it wait.
 const TO_BE_WRITTEN_DOWN: Duration = Duration::from_micros(100);
+
+impl FirstCall {
+    fn make(fd: &OwnedFd) -> Self {
+        let Ok(fd) = fd.try_clone() else { return Self(None) };
+        let (begins, begun) = std::sync::mpsc::sync_channel(1);
+        let call = move || {
+            let _ = begins.send(());
+            let _ = Card { first_call: Self(None), fd, name: String::new() }.driver();
+        };
+        let thread = std::thread::Builder::new().name("card".into()).spawn(call).ok();
+        if thread.is_some() {
+            let _ = begun.recv();
+            std::thread::sleep(TO_BE_WRITTEN_DOWN);
+        }
+        Self(thread)
+    }
+}
+
+impl Drop for FirstCall {
+    fn drop(&mut self) {
+        // It has an fd of the card, and whoever drops a card counts on the last being closed.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
 
 impl AsFd for Card {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -43,7 +79,7 @@ impl Card {
         let name = path.display().to_string();
         let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
             .map_err(|errno| KmsError::call("open", &name, errno))?;
-        Ok(Self { fd, name })
+        Ok(Self { first_call: FirstCall(None), fd, name })
     }
 
     /// Opens the same card anew, whatever its node is called: a file of its own, with none of this one's rights.
@@ -62,35 +98,12 @@ impl Card {
                 fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))
             })
             .map_err(|errno| KmsError::call("take over", &name, errno))?;
-        let card = Self { fd, name };
-        card.tell_owner();
-        Ok(card)
+        Ok(Self { first_call: FirstCall::make(&fd), fd, name })
     }
 
     /// Looks through an fd that another process has too, and changes nothing about it that both would see.
     pub fn shared(fd: OwnedFd, name: impl Into<String>) -> Self {
-        let card = Self { fd, name: name.into() };
-        card.tell_owner();
-        card
-    }
-
-    /// Makes the first call on a card's file that another process opened, on a thread of its own.
-    ///
-    /// In that call the kernel writes down whose the file is now, and then has the caller wait until each CPU has passed
-    /// through the scheduler (`synchronize_rcu` in `drm_file_update_pid`, drivers/gpu/drm/drm_file.c; since Linux 6.7):
-    /// for 20 to 40 ms at 100 Hz. Calls that come later find it written down and do not wait. One that overtakes the
-    /// thread waits as it would have without.
-    fn tell_owner(&self) {
-        let Ok(fd) = self.fd.try_clone() else { return };
-        let (begins, begun) = std::sync::mpsc::sync_channel(1);
-        let first_call = move || {
-            let _ = begins.send(());
-            let _ = Self { fd, name: String::new() }.driver();
-        };
-        if std::thread::Builder::new().name("card".into()).spawn(first_call).is_ok() {
-            let _ = begun.recv();
-            std::thread::sleep(TO_BE_WRITTEN_DOWN);
-        }
+        Self { first_call: FirstCall::make(&fd), fd, name: name.into() }
     }
 
     /// Takes over a lease or card that this process was started with, by its fd's number. `EBADF` where it was not.
