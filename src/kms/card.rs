@@ -23,7 +23,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Card {
     // First: with the card all its fds are closed, the thread's too.
-    first_call: FirstCall,
+    _first_call: FirstCall,
     fd: OwnedFd,
     name: String,
 }
@@ -46,7 +46,7 @@ impl FirstCall {
         let (begins, begun) = std::sync::mpsc::sync_channel(1);
         let call = move || {
             let _ = begins.send(());
-            let _ = Card { first_call: Self(None), fd, name: String::new() }.driver();
+            let _ = Card { _first_call: Self(None), fd, name: String::new() }.driver();
         };
         let thread = std::thread::Builder::new().name("card".into()).spawn(call).ok();
         if thread.is_some() {
@@ -79,7 +79,7 @@ impl Card {
         let name = path.display().to_string();
         let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
             .map_err(|errno| KmsError::call("open", &name, errno))?;
-        Ok(Self { first_call: FirstCall(None), fd, name })
+        Ok(Self { _first_call: FirstCall(None), fd, name })
     }
 
     /// Opens the same card anew, whatever its node is called: a file of its own, with none of this one's rights.
@@ -98,12 +98,12 @@ impl Card {
                 fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))
             })
             .map_err(|errno| KmsError::call("take over", &name, errno))?;
-        Ok(Self { first_call: FirstCall::make(&fd), fd, name })
+        Ok(Self { _first_call: FirstCall::make(&fd), fd, name })
     }
 
     /// Looks through an fd that another process has too, and changes nothing about it that both would see.
     pub fn shared(fd: OwnedFd, name: impl Into<String>) -> Self {
-        Self { first_call: FirstCall::make(&fd), fd, name: name.into() }
+        Self { _first_call: FirstCall::make(&fd), fd, name: name.into() }
     }
 
     /// Takes over a lease or card that this process was started with, by its fd's number. `EBADF` where it was not.
