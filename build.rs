@@ -5,6 +5,8 @@
 mod shaders;
 
 fn main() {
+    // With nothing else named, cargo would run this again after every change to anything.
+    println!("cargo::rerun-if-changed=build.rs");
     #[cfg(feature = "headset")]
     shaders::compile();
 }

@@ -107,9 +107,7 @@ pub fn read_headset(path: &Path) -> Result<Headset, FileError> {
 
 /// Reads who may have a lease.
 pub fn read_policy(path: &Path) -> Result<Policy, FileError> {
-    let bytes = read(path)?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| PolicyError::not_text(&bytes, error));
-    text.and_then(Policy::parse).map_err(|error| FileError::Policy { path: path.into(), error })
+    Policy::read(&read(path)?).map_err(|error| FileError::Policy { path: path.into(), error })
 }
 
 /// Reads the table of what each frame of a simulated run costs.

@@ -98,8 +98,8 @@ fn mura_adds_just_what_the_maps_say() {
 
 #[test]
 fn each_colour_gets_its_own_share_of_the_correction() {
-    let mura = is_corrected_as_the_reference_does(|mura| mura.weighed(Some([0.0, 1.0, 0.5])), 100);
-    assert_eq!(mura.correct(100.0, 0, Channel::Red), 100.0);
+    let picture = is_corrected_as_the_reference_does(|mura| mura.weighed(Some([0.0, 1.0, 0.5])), 100);
+    each_pixel(&picture, |_, _, codes| assert_eq!(codes[0], 100));
 }
 
 /// From black on up, where the correction sets in later than on a bright panel.
@@ -111,7 +111,7 @@ fn a_dimmed_panel_is_corrected_as_the_reference_does() {
 }
 
 /// Compares a flat gray on a made-up headset whose correction was changed with the reference, pixel by pixel.
-fn is_corrected_as_the_reference_does(change: impl Fn(Mura) -> Mura, level: u8) -> Mura {
+fn is_corrected_as_the_reference_does(change: impl Fn(Mura) -> Mura, level: u8) -> PanelPicture {
     let mut headset = Headset::simulated(3, 135, 150);
     headset.mura = headset.mura.map(change);
     let image = Pixels::flat(135, 150, level);
@@ -125,7 +125,7 @@ fn is_corrected_as_the_reference_does(change: impl Fn(Mura) -> Mura, level: u8) 
             assert!(off.abs() <= 0.502, "{channel:?} of eye {eye}, pixel {place:?}, code {level}: {off}");
         }
     });
-    headset.mura.expect("it has maps")
+    picture
 }
 
 #[test]

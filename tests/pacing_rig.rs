@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use leasehold::time::{Instant, Span};
-use rig::{Program, TINY, example, inside, leasehold, pin, say, serve};
+use rig::{DRAWN_US, Program, TINY, example, inside, leasehold, pin, say, serve};
 use serde_json::Value;
 
 /// What part of the vblanks may be missed above what bare flips miss.
@@ -25,9 +25,6 @@ const QUIET: f64 = 0.93;
 /// Bare flips that miss more, or are woken later, say that the machine was busy in between.
 const BARE_MISSED: f64 = 0.005;
 const BARE_LATE_US: f64 = 300.0;
-/// What 99 pictures of 100 have to be drawn within by a demo that nothing is done to. Where a CPU comes back late each time
-/// that drawing waits for it, it takes several times as long, and no loop keeps 90 Hz.
-const DRAWN_US: f64 = 0.6 * PERIOD_US;
 /// What share of the vblanks gets a picture at the least, on a machine however busy, of those that drawing leaves time
 /// for. A loop that waited for an app of 30 ms would show a third.
 const AT_LEAST: f64 = 0.6;

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, output, signals, validation};
+use super::{Failure, mura, output, signals, validation};
 use crate::compositor::scanout::Method;
 use crate::compositor::{self, Latch, Limit};
 use crate::demo::{self, Scene, Settings};
 use crate::files;
-use crate::headset::Brightness;
 use crate::kms::ModeRequest;
 use crate::lease::request::Wanted;
 use crate::report;
@@ -41,12 +40,8 @@ pub struct Arguments {
     /// (after-submit)
     #[arg(long, value_name = "WHEN", default_value = "before-submit")]
     latch: Latch,
-    /// How much of the mura correction red, green and blue get, as in 1,1,0.5 [default: all of it, 1,1,1]
-    #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
-    mura_weights: Option<[f64; 3]>,
-    /// How bright the panel is set, as a part of how bright it was when its mura was measured, as in 0.5 [default: 1]
-    #[arg(long, value_name = "PART")]
-    panel_brightness: Option<Brightness>,
+    #[command(flatten)]
+    mura: mura::Arguments,
     /// Do not hide the steps between codes
     #[arg(long)]
     no_dither: bool,
@@ -101,8 +96,8 @@ pub fn run(arguments: Arguments, process_start: Instant) -> Result<(), Failure> 
             overdrive: arguments.overdrive,
             ..Default::default()
         },
-        mura_weights: arguments.mura_weights,
-        panel_brightness: arguments.panel_brightness,
+        mura_weights: arguments.mura.weights,
+        panel_brightness: arguments.mura.brightness,
         limit: Limit { frames: arguments.frames, time: arguments.seconds, stop: signals::stop_flag()? },
         reacquire: arguments.reacquire,
         validation: validation::wanted(),

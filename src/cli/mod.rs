@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod headset;
+mod mura;
 mod output;
 mod render;
 mod report;
@@ -78,15 +79,6 @@ fn run_verb() -> u8 {
             failure.exit_code()
         }
     }
-}
-
-/// Three numbers for red, green and blue that mura correction is multiplied with.
-fn mura_weights(text: &str) -> Result<[f64; 3], String> {
-    let weights: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-    let weights = weights.and_then(|weights| <[f64; 3]>::try_from(weights).ok());
-    weights
-        .filter(|weights| weights.iter().all(|weight| (0.0..=2.0).contains(weight)))
-        .ok_or_else(|| format!("'{text}' is not three numbers from 0 to 2, as in 1,1,0.5"))
 }
 
 /// Reads a number of seconds off the command line.

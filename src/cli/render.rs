@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Failure, validation};
+use super::{Failure, mura, validation};
 use crate::compositor::readback::Readback;
 use crate::compositor::{Compositor, EyeImages, Options, Pose};
 use crate::files;
-use crate::headset::Brightness;
 use crate::kms::ModeRequest;
 use crate::kms::buffer::PixelFormat;
 use crate::vulkan::{Device, Image, Instance};
@@ -36,12 +35,8 @@ pub struct Arguments {
     /// Do not even out the panel's pixels
     #[arg(long)]
     no_mura: bool,
-    /// How much of the mura correction red, green and blue get, as in 1,1,0.5 [default: all of it, 1,1,1]
-    #[arg(long, value_name = "R,G,B", value_parser = super::mura_weights)]
-    mura_weights: Option<[f64; 3]>,
-    /// How bright the panel is set, as a part of how bright it was when its mura was measured, as in 0.5 [default: 1]
-    #[arg(long, value_name = "PART")]
-    panel_brightness: Option<Brightness>,
+    #[command(flatten)]
+    mura: mura::Arguments,
     /// Do not undo the lens
     #[arg(long)]
     no_lens: bool,
@@ -76,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut headset = files::read_headset(&arguments.headset)?;
     headset.mura = headset
         .mura
-        .map(|mura| mura.weighed(arguments.mura_weights).at_brightness(arguments.panel_brightness));
+        .map(|mura| mura.weighed(arguments.mura.weights).at_brightness(arguments.mura.brightness));
     let headset = Arc::new(headset);
     let [left, right] = [files::read_pixels(&arguments.left)?, files::read_pixels(&arguments.right)?];
     if (left.width_px, left.height_px) != (right.width_px, right.height_px) {

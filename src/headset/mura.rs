@@ -12,7 +12,7 @@ use super::{HeadsetError, lens::Channel};
 /// From this 8-bit code up the correction is applied in full.
 const FULL_CODE: f64 = 16.0;
 
-/// A panel's light is this power of its code, as good as all open software and the reference of `tests/mura.rs` have it.
+/// A panel's light is taken to be this power of its code.
 const GAMMA: f64 = 2.2;
 
 /// The keyword of the PNG's text that names the headset.

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use drm::control::{RawResourceHandle, from_u32};
@@ -17,52 +16,20 @@ use super::ioctl;
 use super::mode::Mode;
 use super::vblank::Vblank;
 use crate::thread::count_system_call;
+use crate::thread::worker::Worker;
 use crate::time::Instant;
 
 /// An open card node or lease. Closing a lease's last fd ends the lease.
 #[derive(Debug)]
 pub struct Card {
-    // First: with the card all its fds are closed, the thread's too.
-    _first_call: FirstCall,
+    // First: it has an fd of the card too, and whoever drops a card counts on the last being closed.
+    _first_call: Option<Worker>,
     fd: OwnedFd,
     name: String,
 }
 
-/// The first call on a card's file that another process opened, on a thread of its own.
-///
-/// In that call the kernel writes down whose the file is now, and then has the caller wait until each CPU has passed
-/// through the scheduler (`synchronize_rcu` in `drm_file_update_pid`, drivers/gpu/drm/drm_file.c): for 20 to 40 ms at
-/// 100 Hz. Calls that come later find it written down and do not wait. One that overtakes the thread waits as it would
-/// have without.
-#[derive(Debug)]
-struct FirstCall(Option<JoinHandle<()>>);
-
 /// From where a thread makes a call until the kernel is about to have it wait.
 const TO_BE_WRITTEN_DOWN: Duration = Duration::from_micros(100);
-
-impl FirstCall {
-    fn make(fd: &OwnedFd) -> Self {
-        let Ok(fd) = fd.try_clone() else { return Self(None) };
-        let (begins, begun) = std::sync::mpsc::sync_channel(1);
-        let call = move || {
-            let _ = begins.send(());
-            let _ = Card { _first_call: Self(None), fd, name: String::new() }.driver();
-        };
-        let thread = std::thread::Builder::new().name("card".into()).spawn(call).ok();
-        if thread.is_some() {
-            let _ = begun.recv();
-            std::thread::sleep(TO_BE_WRITTEN_DOWN);
-        }
-        Self(thread)
-    }
-}
-
-impl Drop for FirstCall {
-    fn drop(&mut self) {
-        // It has an fd of the card, and whoever drops a card counts on the last being closed.
-        let _ = self.0.take().map(JoinHandle::join);
-    }
-}
 
 impl AsFd for Card {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -79,7 +46,7 @@ impl Card {
         let name = path.display().to_string();
         let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
             .map_err(|errno| KmsError::call("open", &name, errno))?;
-        Ok(Self { _first_call: FirstCall(None), fd, name })
+        Ok(Self { _first_call: None, fd, name })
     }
 
     /// Opens the same card anew, whatever its node is called: a file of its own, with none of this one's rights.
@@ -98,12 +65,12 @@ impl Card {
                 fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))
             })
             .map_err(|errno| KmsError::call("take over", &name, errno))?;
-        Ok(Self { _first_call: FirstCall::make(&fd), fd, name })
+        Ok(Self { _first_call: first_call(&fd), fd, name })
     }
 
     /// Looks through an fd that another process has too, and changes nothing about it that both would see.
     pub fn shared(fd: OwnedFd, name: impl Into<String>) -> Self {
-        Self { _first_call: FirstCall::make(&fd), fd, name: name.into() }
+        Self { _first_call: first_call(&fd), fd, name: name.into() }
     }
 
     /// Takes over a lease or card that this process was started with, by its fd's number. `EBADF` where it was not.
@@ -277,4 +244,23 @@ impl Card {
     fn error(&self, operation: &'static str, errno: Errno) -> KmsError {
         KmsError::call(operation, &self.name, errno)
     }
+}
+
+/// Makes the first call on a card's file that another process opened, on a thread of its own.
+///
+/// In that call the kernel writes down whose the file is now, and then has the caller wait until each CPU has passed
+/// through the scheduler (`synchronize_rcu` in `drm_file_update_pid`, drivers/gpu/drm/drm_file.c): for 20 to 40 ms at
+/// 100 Hz. Calls that come later find it written down and do not wait. One that overtakes the thread waits as it would
+/// have without.
+fn first_call(fd: &OwnedFd) -> Option<Worker> {
+    let fd = fd.try_clone().ok()?;
+    let (begins, begun) = std::sync::mpsc::sync_channel(1);
+    let call = move |_: &_| {
+        let _ = begins.send(());
+        let _ = Card { _first_call: None, fd, name: String::new() }.driver();
+    };
+    let worker = Worker::start("card", call).ok()?;
+    let _ = begun.recv();
+    std::thread::sleep(TO_BE_WRITTEN_DOWN);
+    Some(worker)
 }

@@ -77,6 +77,14 @@ impl Policy {
         self
     }
 
+    /// Reads a policy from a file's bytes, as [`parse`](Self::parse) does.
+    ///
+    /// # Errors
+    /// Those, and where they are not UTF-8.
+    pub fn read(bytes: &[u8]) -> Result<Self, PolicyError> {
+        file::read(bytes).map(Self::new)
+    }
+
     /// Reads a policy from TOML; `docs/policy.md` describes it. Names of users and groups are looked up now.
     ///
     /// # Errors

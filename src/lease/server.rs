@@ -174,12 +174,11 @@ impl Server {
         let identity = Arc::new(Identity::of(&stream)?);
         let uid = identity.uid;
         setsockopt(&stream, SndBuf, &limits::UNREAD_BYTES)?;
-        let mut full = self.is_full_for(uid);
-        if full.is_some() {
+        let full = self.is_full_for(uid).and_then(|_| {
             // Others may have hung up since they were last listened to, before this one came.
             self.listen_to_clients(service);
-            full = self.is_full_for(uid);
-        }
+            self.is_full_for(uid)
+        });
         let connection = Connection { identity, over: AtomicBool::new(false) };
         let client = self.display.handle().insert_client(stream, Arc::new(connection))?;
         if let Some(why) = full {

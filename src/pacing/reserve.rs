@@ -36,8 +36,8 @@ const STEP: Span = Span::from_us(300);
 /// Frames, the first and the longest hold: three seconds and three minutes at 90 Hz.
 const SHORTEST_HOLD: u32 = 256;
 const LONGEST_HOLD: u32 = 16_384;
-/// Frames, three minutes: what comes more often than that is worth a hold without an end.
-const SOON: u32 = 16_384;
+/// What comes more often than the longest hold is worth one without an end.
+const SOON: u32 = LONGEST_HOLD;
 /// After a hold, each frame takes one part in so many off what is left of it.
 const RELEASE: i64 = 32;
 /// Each frame takes one part in so many off the memory of the worst: it is half gone after an hour.

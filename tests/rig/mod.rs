@@ -35,6 +35,10 @@ pub const VIVE: &str = "vive-LHR-C5C0BC88/edid.bin";
 /// The EDID of a panel so small that a CPU can draw for it at 90 Hz: 480x270.
 pub const TINY: &str = "tiny/480x270-90hz.bin";
 
+/// What 99 pictures of 100 have to be drawn within by a demo at 90 Hz that nothing is done to, 0.6 of a period: where a CPU
+/// comes back late each time that drawing waits for it, it takes several times as long, and no loop keeps the rate.
+pub const DRAWN_US: f64 = 0.6 * 1e6 / 90.0146;
+
 /// Where the rig's card is.
 pub const CARD: &str = "/dev/dri/card0";
 

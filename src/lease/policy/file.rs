@@ -51,14 +51,6 @@ impl Classified for PolicyError {
     }
 }
 
-impl PolicyError {
-    /// That these bytes are not text, from where they fail to be.
-    #[cfg(feature = "headset")]
-    pub(crate) fn not_text(bytes: &[u8], error: std::str::Utf8Error) -> Self {
-        Self::NotText { line: line(bytes, error.valid_up_to()) }
-    }
-}
-
 /// The user with this number or name.
 pub fn user_named(text: &str) -> Option<Uid> {
     let named = || User::from_name(text).ok().flatten().map(|user| user.uid);
@@ -97,6 +89,11 @@ enum NumberOrName {
 }
 
 /// The rules that a file holds.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Rule>, PolicyError> {
+    let text = std::str::from_utf8(bytes);
+    parse(text.map_err(|error| PolicyError::NotText { line: line(bytes, error.valid_up_to()) })?)
+}
+
 pub(super) fn parse(text: &str) -> Result<Vec<Rule>, PolicyError> {
     let file: File = toml::from_str(text).map_err(|error| PolicyError::Toml {
         line: line(text.as_bytes(), error.span().unwrap_or_default().start),
