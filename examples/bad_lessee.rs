@@ -80,7 +80,7 @@ fn light(card: &Arc<Card>, pipeline: &Pipeline) -> Result<Pictures, KmsError> {
     let (width_px, height_px) = (mode.width_px(), mode.height_px());
     let buffers = DumbBuffer::several(card, width_px, height_px, 2)?.into_iter();
     let framed = buffers.map(|buffer| {
-        let framebuffer = buffer.framebuffer(width_px, height_px, PixelFormat::Xrgb8888)?;
+        let framebuffer = buffer.memory().framebuffer(card, width_px, height_px, PixelFormat::Xrgb8888)?;
         Ok((buffer, framebuffer))
     });
     let pictures = framed.collect::<Result<Pictures, KmsError>>()?;

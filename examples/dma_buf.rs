@@ -123,8 +123,8 @@ fn engine(path: &str, card: &Path) -> Result<(), Box<dyn Error>> {
     let [width_px, height_px] = SIZE_PX;
     let mut buffers =
         (0..SLOTS * 2).map(|_| DumbBuffer::new(&card, width_px, height_px)).collect::<Result<Vec<_>, _>>()?;
-    let pitch_bytes = buffers[0].pitch_bytes().into();
-    let fds = buffers.iter().map(DumbBuffer::dma_buf).collect::<Result<Vec<_>, _>>()?;
+    let pitch_bytes = buffers[0].memory().pitch_bytes().into();
+    let fds = buffers.iter().map(|buffer| buffer.memory().dma_buf()).collect::<Result<Vec<_>, _>>()?;
     let images = Images { width_px, height_px, fourcc: XRGB8888, modifier: 0, offset_bytes: 0, pitch_bytes };
     send(&host, &images, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
     while let Some((wanted, _)) = receive::<Wanted>(&host)? {
@@ -144,7 +144,7 @@ fn draw(buffer: &mut DumbBuffer, photon_ns: i64) {
     let bar = (photon_ns.rem_euclid(1_000_000_000) as usize * height) / 1_000_000_000;
     let gray = |row: usize| if row.abs_diff(bar) < 8 { 120 } else { 220 };
     let pixels: Vec<u8> = (0..height).flat_map(|row| std::iter::repeat_n(gray(row), width * 4)).collect();
-    let pitch = buffer.pitch_bytes() as usize;
+    let pitch = buffer.memory().pitch_bytes() as usize;
     buffer.mapping_mut().copy_rows(pitch, &pixels, width * 4, width * 4);
 }
 

@@ -98,7 +98,7 @@ fn light(lease: &Lease) -> Result<Vec<(DumbBuffer, Framebuffer)>, KmsError> {
     for (mut buffer, byte) in DumbBuffer::several(card, width_px, height_px, 2)?.into_iter().zip([0x20, 0x60])
     {
         buffer.mapping_mut().fill(byte);
-        let framebuffer = buffer.framebuffer(width_px, height_px, PixelFormat::Xrgb8888)?;
+        let framebuffer = buffer.memory().framebuffer(card, width_px, height_px, PixelFormat::Xrgb8888)?;
         pictures.push((buffer, framebuffer));
     }
     turn_on(lease, &mode, &pictures[0].1)?;

@@ -76,7 +76,7 @@ impl Monitor {
         let (width_px, height_px) = (mode.width_px(), mode.height_px());
         let mut buffer = DumbBuffer::new(card, width_px, height_px)?;
         buffer.mapping_mut().fill(0x40);
-        let framebuffer = buffer.framebuffer(width_px, height_px, PixelFormat::Xrgb8888)?;
+        let framebuffer = buffer.memory().framebuffer(card, width_px, height_px, PixelFormat::Xrgb8888)?;
         let blob = ModeBlob::new(card, mode)?;
         modeset(card, &mut pipeline.on(card, mode, &blob, &framebuffer)?)?;
         Ok(Self { pipeline, _picture: (buffer, framebuffer) })

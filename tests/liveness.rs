@@ -11,6 +11,9 @@ use std::time::Duration;
 use leasehold::kms::commit::modeset;
 use leasehold::kms::{Card, Connector, LesseeId, Pipeline};
 use leasehold::lease::liveness::{Liveness, Loss, Probe};
+use leasehold::lease::request::Way;
+use leasehold::session::options::From;
+use leasehold::session::{Eyes, Headset, Limit, Options, Pixels};
 use leasehold::time::{Instant, Span};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
@@ -261,6 +264,43 @@ fn a_headset_that_was_lost_is_taken_again() {
                 judge(&format!("{name}, {how:?}: from the offer to light"), &mut offered);
             }
         }
+    });
+}
+
+#[test]
+fn a_lease_that_ends_before_the_first_picture_is_waited_for_too() {
+    inside("a_lease_that_ends_before_the_first_picture_is_waited_for_too", TINY, || {
+        let serve = serve(&[]);
+        let options = || Options {
+            from: From::Lease(Way::Wayland),
+            reacquire: true,
+            limit: Limit { frames: Some(20), time: None, stop: Arc::default() },
+            ..Options::default()
+        };
+        let scene = || Eyes::still(|views| views.each_ref().map(|view| Pixels::flat(view.panel_px[0], view.panel_px[1], 0x80)));
+        let headset = Headset::open(options()).unwrap();
+        assert_eq!(serve.event("granted")["connector"], "Virtual-2");
+        plug(false);
+        assert_eq!(serve.event("ended")["reason"], "unplugged");
+        let replugged = std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            plug(true);
+        });
+        let mut session = headset.session(scene()).expect("it waits for the headset");
+        replugged.join().unwrap();
+        while let Some(frame) = session.wait() {
+            let pose = frame.pose();
+            frame.submit(pose);
+        }
+        let ending = session.end().unwrap();
+        assert_eq!((ending.run.history.frames, ending.run.loss()), (20, None));
+        drop(ending);
+        assert_eq!(serve.event("ended")["reason"], "released");
+
+        let headset = Headset::open(Options { reacquire: false, ..options() }).unwrap();
+        plug(false);
+        assert_eq!(serve.event("ended")["reason"], "unplugged");
+        assert!(headset.session(scene()).is_err(), "nobody asked it to wait");
     });
 }
 

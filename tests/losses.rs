@@ -18,12 +18,13 @@ use std::time::Duration;
 use leasehold::kms::{Card, Connector, Pipeline};
 use leasehold::lease::request::wayland;
 use leasehold::time::{Instant, Span};
-use lessor::{Kind, Lessor};
+use lessor::{Kind, Lessor, SAID};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rig::demo::{Demo, Watcher, errors, events, master_card};
 use rig::{CARD, Machine, TINY, debian, plug_vkms, qemu, run_in, say};
+use serde_json::Value;
 use xorg::Xorg;
 
 const HEADSET: &str = "Virtual-2";
@@ -118,14 +119,15 @@ impl Giver {
         !matches!(self, Self::Bare(_)) || end == End::Unplugged
     }
 
-    /// Starts it where it does not run, and waits until it gives the headset out.
-    fn ready(&mut self) {
+    /// Starts it where it does not run, and waits until it gives the headset out, or somebody `has_it` already.
+    fn ready(&mut self, has_it: impl Fn() -> bool) {
         match self {
             Self::Wayland(kind, lessor) => {
                 lessor.get_or_insert_with(|| Lessor::start_on_first_cpu(*kind));
                 wait_until("the headset is on offer", || {
-                    wayland::offers(Some(kind.socket()), Span::from_ms(5000))
-                        .is_ok_and(|(_, offers)| offers == [HEADSET])
+                    has_it()
+                        || wayland::offers(Some(kind.socket()), Span::from_ms(5000))
+                            .is_ok_and(|(_, offers)| offers == [HEADSET])
                 });
             }
             Self::Bare(lease) => {
@@ -137,9 +139,18 @@ impl Giver {
         }
     }
 
+    /// When it first offered the headset, where it tells.
+    fn offered(&self) -> Option<Instant> {
+        let Self::Wayland(Kind::Serve, _) = self else { return None };
+        let said = std::fs::read_to_string(SAID).unwrap();
+        let mut reports = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let offered = reports.find(|report| report["event"] == "offered").expect("it offered it");
+        offered["at_ns"].as_i64().map(Instant::from_ns)
+    }
+
     /// A demo that shows pictures.
     fn lit(&mut self, more: &[&str]) -> Demo {
-        self.ready();
+        self.ready(|| false);
         let demo = match self {
             Self::Wayland(kind, _) => Demo::start("wayland", more, &[("WAYLAND_DISPLAY", kind.socket())]),
             Self::Bare(Some((_, lease))) => {
@@ -268,7 +279,7 @@ fn comes_back(giver: &mut Giver, end: End) {
         let now = match end {
             End::Killed => {
                 demo.loses_more_than(before);
-                giver.ready();
+                giver.ready(|| taken_again(&demo));
                 Instant::now()
             }
             End::Revoked => *struck.last().unwrap(),
@@ -281,11 +292,9 @@ fn comes_back(giver: &mut Giver, end: End) {
                 now
             }
         };
-        offered.push(now);
-        wait_until("it takes the headset again", || {
-            demo.lines_said().last().is_some_and(|line| line.contains("taken again"))
-        });
+        wait_until("it takes the headset again", || taken_again(&demo));
         Watcher::new().presenting();
+        offered.push(giver.offered().filter(|_| end == End::Killed).unwrap_or(now));
     }
     assert!(demo.stop().success(), "{}", errors());
     // sway's seat takes mastership away before it closes the card of a sway that has died.
@@ -305,6 +314,10 @@ fn comes_back(giver: &mut Giver, end: End) {
         End::Unplugged => "unplugged, replugged",
     };
     row(giver.name(), what, end.why(), &mut noticed, "lit again", &mut back);
+}
+
+fn taken_again(demo: &Demo) -> bool {
+    demo.lines_said().last().is_some_and(|line| line.contains("taken again"))
 }
 
 /// Another has the card for a while, as at a switch of terminals.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::frames::{AppTotals, FrameReader};
 use super::history::History;
+use super::vblank_loop::LoopPicture;
 use crate::display::{Description, Display, DisplayError};
 use crate::lease::liveness::Loss;
 use crate::time::{Instant, Span};
@@ -38,6 +39,8 @@ pub struct Ended {
     pub run: Run,
     /// The display, still lit.
     pub display: Box<dyn Display>,
+    /// What was drawn on, one of which is on the display.
+    pub pictures: Vec<LoopPicture>,
     /// Where the app's frames come from.
     pub frames: FrameReader,
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::display::DisplayError;
 use crate::kms::Card;
-use crate::kms::buffer::{DumbBuffer, Framebuffer, PixelFormat};
-use crate::kms::gbm_buffer::GbmBuffer;
+use crate::kms::buffer::{DumbBuffer, Framebuffer, PictureMemory, PixelFormat};
+use crate::kms::{KmsError, gbm_memory};
 use crate::vulkan::image::{DmaBuf, External};
 use crate::vulkan::{Device, Image, VulkanError};
 
@@ -47,11 +47,11 @@ impl Method {
     }
 }
 
-/// A picture on both sides: a Vulkan target and a framebuffer.
+/// A picture on both sides: a Vulkan target, and memory that a card scans out.
 #[derive(Debug)]
 pub struct Picture {
-    // Before the target, whose memory it scans out.
-    framebuffer: Arc<Framebuffer>,
+    memory: PictureMemory,
+    format: PixelFormat,
     target: Arc<Image>,
     copy: Option<(Readback, DumbBuffer)>,
 }
@@ -62,15 +62,18 @@ impl Picture {
         &self.target
     }
 
-    /// What the card scans out.
-    pub fn framebuffer(&self) -> &Arc<Framebuffer> {
-        &self.framebuffer
+    /// What a card, or a lease of it, scans out.
+    ///
+    /// # Errors
+    /// When it is another card than the picture was made for, and has no use for its memory.
+    pub fn framebuffer(&self, card: &Arc<Card>) -> Result<Framebuffer, KmsError> {
+        self.memory.framebuffer(card, self.target.width_px(), self.target.height_px(), self.format)
     }
 
     /// Brings what was drawn to where it is scanned out, if that is another place.
     pub fn finish(&mut self) -> Result<(), VulkanError> {
         if let Some((readback, buffer)) = &mut self.copy {
-            let (pitch, row) = (buffer.pitch_bytes() as usize, self.target.width_px() as usize * 4);
+            let (pitch, row) = (buffer.memory().pitch_bytes() as usize, self.target.width_px() as usize * 4);
             let bytes = readback.bytes()?;
             buffer.mapping_mut().copy_rows(pitch, bytes, row, row);
         }
@@ -137,18 +140,14 @@ impl Maker<'_> {
         if !self.device.capabilities().dma_buf {
             return Err(self.lacks("import of dma-bufs (VK_EXT_external_memory_dma_buf)"));
         }
-        let buffers = GbmBuffer::several(self.card, self.width_px, self.height_px, self.format, count)?;
-        buffers.into_iter().map(|buffer| self.in_gpu_memory(buffer)).collect()
+        let memory = gbm_memory::allocate(self.card, self.width_px, self.height_px, self.format, count)?;
+        memory.into_iter().map(|memory| self.in_gpu_memory(memory)).collect()
     }
 
-    fn in_gpu_memory(&self, buffer: GbmBuffer) -> Result<Picture, DisplayError> {
-        let framebuffer = buffer.framebuffer()?;
-        let external = External::DmaBuf(DmaBuf::linear(buffer.dma_buf()?, buffer.pitch_bytes()));
-        Ok(Picture {
-            framebuffer: Arc::new(framebuffer),
-            target: self.target_in(external, Box::new(buffer))?,
-            copy: None,
-        })
+    fn in_gpu_memory(&self, memory: PictureMemory) -> Result<Picture, DisplayError> {
+        let external = External::DmaBuf(DmaBuf::linear(memory.dma_buf()?, memory.pitch_bytes()));
+        let target = self.target_in(external, Box::new(memory.clone()))?;
+        self.shown(Picture { memory, format: self.format, target, copy: None })
     }
 
     fn host_memory(&self, count: usize) -> Result<Vec<Picture>, DisplayError> {
@@ -174,15 +173,15 @@ impl Maker<'_> {
         alignment: u64,
     ) -> Result<Picture, DisplayError> {
         let (pointer, length) = (buffer.mapping().pointer(), buffer.mapping().length());
-        if u64::from(buffer.pitch_bytes()) != pitch_bytes {
+        let memory = buffer.memory().clone();
+        if u64::from(memory.pitch_bytes()) != pitch_bytes {
             return Err(self.lacks("a row pitch equal to the display's"));
         }
         if !(pointer as u64).is_multiple_of(alignment) || !(length as u64).is_multiple_of(alignment) {
             return Err(self.lacks("import of CPU memory at the display's alignment"));
         }
-        let framebuffer = buffer.framebuffer(self.width_px, self.height_px, self.format)?;
         let target = self.target_in(External::Host { pointer, length }, Box::new(buffer))?;
-        Ok(Picture { framebuffer: Arc::new(framebuffer), target, copy: None })
+        self.shown(Picture { memory, format: self.format, target, copy: None })
     }
 
     fn copy(&self, count: usize) -> Result<Vec<Picture>, DisplayError> {
@@ -193,9 +192,15 @@ impl Maker<'_> {
     fn copied_to(&self, buffer: DumbBuffer) -> Result<Picture, DisplayError> {
         let target = Image::target(self.device, vulkan_format(self.format), self.width_px, self.height_px)?;
         let target = Arc::new(target);
-        let framebuffer = buffer.framebuffer(self.width_px, self.height_px, self.format)?;
         let readback = Readback::new(self.device, &target, self.format)?;
-        Ok(Picture { framebuffer: Arc::new(framebuffer), target, copy: Some((readback, buffer)) })
+        let memory = buffer.memory().clone();
+        self.shown(Picture { memory, format: self.format, target, copy: Some((readback, buffer)) })
+    }
+
+    /// The picture, if the card shows it.
+    fn shown(&self, picture: Picture) -> Result<Picture, DisplayError> {
+        picture.framebuffer(self.card)?;
+        Ok(picture)
     }
 
     fn target_in(

@@ -20,7 +20,8 @@ use super::run::{Ended, Limit, Run};
 use super::scanout::Picture;
 use crate::display::{Clock, Description, Display, DisplayError};
 use crate::headset::Illumination;
-use crate::kms::Vblank;
+use crate::kms::buffer::Framebuffer;
+use crate::kms::{Card, KmsError, Vblank};
 use crate::pacing::{Frame, Pacer, RateCheck, Timing};
 use crate::thread::{allocations::allocations, sleep_until, system_calls};
 use crate::time::{Instant, Span};
@@ -48,6 +49,16 @@ impl LoopPicture {
         let passes = slots.iter().map(|images| compositor.pass(images, &target)).collect::<Result<_, _>>()?;
         let calm = compositor.pass(calm, &target)?;
         Ok(Self { passes, calm, target, scanout })
+    }
+
+    /// What is drawn on.
+    pub fn target(&self) -> &Arc<Image> {
+        &self.target
+    }
+
+    /// What `card`, the one that it was made for or a lease of that, scans out; `None` where nothing but readback sees it.
+    pub fn framebuffer(&self, card: &Arc<Card>) -> Option<Result<Framebuffer, KmsError>> {
+        self.scanout.as_ref().map(|picture| picture.framebuffer(card))
     }
 }
 
@@ -406,7 +417,7 @@ impl VblankLoop {
             error,
             history: self.history,
         };
-        Ended { run, display: self.display, frames: self.frames }
+        Ended { run, display: self.display, pictures: self.pictures, frames: self.frames }
     }
 }
 

@@ -28,7 +28,7 @@ pub struct LeasedDisplay {
     mode: Mode,
     blob: ModeBlob,
     flip: Flip,
-    pictures: Vec<Arc<Framebuffer>>,
+    pictures: Vec<Framebuffer>,
     description: Description,
     shown: Shown,
     source: BestSource,
@@ -62,7 +62,7 @@ const FLIP_PATIENCE: Span = Span::from_ms(50);
 
 impl LeasedDisplay {
     /// Prepares the headset of `lease` in `mode`, to show `pictures`. Nothing is lit before the first is shown.
-    pub fn new(lease: Lease, mode: Mode, pictures: Vec<Arc<Framebuffer>>) -> Result<Self, DisplayError> {
+    pub fn new(lease: Lease, mode: Mode, pictures: Vec<Framebuffer>) -> Result<Self, DisplayError> {
         let Lease { card, pipeline, connector_name, source, keeper } = lease;
         let probe = Arc::new(Probe::new(card.clone(), &pipeline, &connector_name));
         let description = Description {

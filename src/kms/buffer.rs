@@ -41,19 +41,93 @@ impl PixelFormat {
     }
 }
 
+/// Memory of a display device that holds one picture.
+///
+/// What keeps it is its dma-buf, and not the card or lease that it was allocated through: a lease may end, and another of
+/// the same device's cards shows it again.
+#[derive(Clone, Debug)]
+pub struct PictureMemory {
+    dma_buf: Arc<OwnedFd>,
+    first_byte: u32,
+    pitch_bytes: u32,
+    modifier: Option<u64>,
+}
+
+impl PictureMemory {
+    /// That of a buffer of `card`'s, laid out in rows.
+    pub(super) fn of(
+        card: &Card,
+        handle: u32,
+        pitch_bytes: u32,
+        modifier: Option<u64>,
+    ) -> Result<Self, KmsError> {
+        let flags = (libc::O_CLOEXEC | libc::O_RDWR) as u32;
+        let dma_buf = buffer_handle(card, handle)
+            .and_then(|handle| card.buffer_to_prime_fd(handle, flags))
+            .map_err(|error| KmsError::io("export display memory of", card.name(), error))?;
+        Ok(Self { dma_buf: Arc::new(dma_buf), first_byte: 0, pitch_bytes, modifier })
+    }
+
+    /// Bytes from one row to the next.
+    pub fn pitch_bytes(&self) -> u32 {
+        self.pitch_bytes
+    }
+
+    /// A dma-buf with it, for another device or process. Others may lie in it too.
+    pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
+        self.dma_buf.try_clone().map_err(|error| KmsError::io("share", "display memory", error))
+    }
+
+    /// A framebuffer over it, on any card or lease of its device.
+    ///
+    /// # Errors
+    /// When the kernel refuses the size, the format or the memory.
+    pub fn framebuffer(
+        &self,
+        card: &Arc<Card>,
+        width_px: u32,
+        height_px: u32,
+        format: PixelFormat,
+    ) -> Result<Framebuffer, KmsError> {
+        let handle = card
+            .prime_fd_to_buffer(self.dma_buf.as_fd())
+            .map_err(|error| KmsError::io("import display memory on", card.name(), error))?;
+        let framebuffer = Framebuffer::new(card, width_px, height_px, format, self, handle.into());
+        // The framebuffer keeps what the handle stood for.
+        let _ = card.close_buffer(handle);
+        framebuffer
+    }
+}
+
+fn buffer_handle(card: &Card, handle: u32) -> std::io::Result<buffer::Handle> {
+    RawResourceHandle::new(handle).map(buffer::Handle::from).ok_or_else(|| {
+        std::io::Error::other(format!("{} has no buffer of that number", card.name()))
+    })
+}
+
 /// Pixels in CPU memory that the display scans out, mapped here.
 #[derive(Debug)]
 pub struct DumbBuffer {
-    memory: Arc<DumbMemory>,
-    first_byte: usize,
+    memory: PictureMemory,
     mapping: Mapping,
 }
 
 impl DumbBuffer {
     /// Allocates room for `width` x `height` pixels of 4 bytes, dark.
-    pub fn new(card: &Arc<Card>, width_px: u32, height_px: u32) -> Result<Self, KmsError> {
-        let (memory, mapping) = DumbMemory::new(card, width_px, height_px)?;
-        Ok(Self { memory: Arc::new(memory), first_byte: 0, mapping })
+    pub fn new(card: &Card, width_px: u32, height_px: u32) -> Result<Self, KmsError> {
+        let info = drm_ffi::mode::dumbbuffer::create(card.as_fd(), width_px, height_px, 32, 0)
+            .map_err(|error| KmsError::io("allocate display memory on", card.name(), error))?;
+        let memory = PictureMemory::of(card, info.handle, info.pitch, None);
+        // The dma-buf keeps it from here on.
+        let _ = drm_ffi::mode::dumbbuffer::destroy(card.as_fd(), info.handle);
+        let memory = memory?;
+        // By the dma-buf: a mapping by the card keeps the card's file open, and with it a lease.
+        let mut mapping = NonZeroUsize::new(info.size as usize)
+            .ok_or(Errno::EINVAL)
+            .and_then(|length| Mapping::new(&memory.dma_buf, length))
+            .map_err(|errno| KmsError::call("map display memory of", card.name(), errno))?;
+        mapping.fill(0);
+        Ok(Self { memory, mapping })
     }
 
     /// Allocates `count` buffers to be shown in turn: in one piece of memory where the card can show a part of one,
@@ -82,8 +156,7 @@ impl DumbBuffer {
         count: usize,
     ) -> Result<Option<Vec<Self>>, KmsError> {
         let rows = height_px.next_multiple_of(ROWS_IN_PAGES);
-        let (memory, mut rest) = DumbMemory::new(card, width_px, rows * count as u32)?;
-        let memory = Arc::new(memory);
+        let Self { memory, mapping: mut rest } = Self::new(card, width_px, rows * count as u32)?;
         let length = memory.pitch_bytes as usize * rows as usize;
         if !length.is_multiple_of(PAGE_BYTES) {
             return Ok(None);
@@ -91,17 +164,18 @@ impl DumbBuffer {
         let mut buffers = Vec::with_capacity(count);
         for index in 0..count {
             let next = rest.split_off(length);
-            buffers.push(Self { memory: memory.clone(), first_byte: index * length, mapping: rest });
+            let memory = PictureMemory { first_byte: (index * length) as u32, ..memory.clone() };
+            buffers.push(Self { memory, mapping: rest });
             rest = next;
         }
         // i915 for one shows a dumb buffer from its start or not at all.
-        let last = buffers.last().map(|last| last.framebuffer(width_px, height_px, PixelFormat::Xrgb8888));
-        Ok(last.is_none_or(|shown| shown.is_ok()).then_some(buffers))
+        let shown = |last: &Self| last.memory.framebuffer(card, width_px, height_px, PixelFormat::Xrgb8888);
+        Ok(buffers.last().is_none_or(|last| shown(last).is_ok()).then_some(buffers))
     }
 
-    /// Bytes from one row to the next.
-    pub fn pitch_bytes(&self) -> u32 {
-        self.memory.pitch_bytes
+    /// The memory that its pixels are in.
+    pub fn memory(&self) -> &PictureMemory {
+        &self.memory
     }
 
     /// Where its pixels are in this process; starts on a page.
@@ -113,81 +187,11 @@ impl DumbBuffer {
     pub fn mapping_mut(&mut self) -> &mut Mapping {
         &mut self.mapping
     }
-
-    /// Its memory as a dma-buf, for another device or process: that of all buffers in one piece with it.
-    pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
-        export(&self.memory.card, self.memory.handle)
-    }
-
-    /// A framebuffer over it.
-    pub fn framebuffer(
-        &self,
-        width_px: u32,
-        height_px: u32,
-        format: PixelFormat,
-    ) -> Result<Framebuffer, KmsError> {
-        let pixels = Pixels {
-            handle: self.memory.handle,
-            first_byte: self.first_byte as u32,
-            pitch_bytes: self.pitch_bytes(),
-            modifier: None,
-        };
-        Framebuffer::new(&self.memory.card, width_px, height_px, format, &pixels)
-    }
-}
-
-/// A buffer's memory as a dma-buf.
-pub(super) fn export(card: &Card, handle: u32) -> Result<OwnedFd, KmsError> {
-    let handle = RawResourceHandle::new(handle)
-        .ok_or_else(|| KmsError::call("find display memory of", card.name(), Errno::ENOENT))?;
-    card.buffer_to_prime_fd(buffer::Handle::from(handle), (libc::O_CLOEXEC | libc::O_RDWR) as u32)
-        .map_err(|error| KmsError::io("export display memory of", card.name(), error))
 }
 
 const PAGE_BYTES: usize = 4096;
 /// So many rows fill whole pages where their pitch is a multiple of 64 bytes, as cards like it.
 const ROWS_IN_PAGES: u32 = 64;
-
-/// A dumb buffer of the kernel's.
-#[derive(Debug)]
-struct DumbMemory {
-    card: Arc<Card>,
-    handle: u32,
-    pitch_bytes: u32,
-}
-
-impl DumbMemory {
-    fn new(card: &Arc<Card>, width_px: u32, height_px: u32) -> Result<(Self, Mapping), KmsError> {
-        let refused = |operation, error| KmsError::io(operation, card.name(), error);
-        let info = drm_ffi::mode::dumbbuffer::create(card.as_fd(), width_px, height_px, 32, 0)
-            .map_err(|error| refused("allocate display memory on", error))?;
-        let memory = Self { card: card.clone(), handle: info.handle, pitch_bytes: info.pitch };
-        let map = drm_ffi::mode::dumbbuffer::map(card.as_fd(), info.handle, 0, 0)
-            .map_err(|error| refused("map display memory of", error))?;
-        let mut mapping = NonZeroUsize::new(info.size as usize)
-            .ok_or(Errno::EINVAL)
-            .and_then(|length| Mapping::new(card.as_fd(), map.offset, length))
-            .map_err(|errno| KmsError::call("map display memory of", card.name(), errno))?;
-        mapping.fill(0);
-        Ok((memory, mapping))
-    }
-}
-
-impl Drop for DumbMemory {
-    fn drop(&mut self) {
-        if let Err(error) = drm_ffi::mode::dumbbuffer::destroy(self.card.as_fd(), self.handle) {
-            tracing::debug!(%error, "could not free display memory; the kernel does when the card is closed");
-        }
-    }
-}
-
-/// Where a framebuffer's pixels are.
-pub(super) struct Pixels {
-    pub handle: u32,
-    pub first_byte: u32,
-    pub pitch_bytes: u32,
-    pub modifier: Option<u64>,
-}
 
 /// A framebuffer: a picture the kernel can put on a plane.
 #[derive(Debug)]
@@ -197,24 +201,25 @@ pub struct Framebuffer {
 }
 
 impl Framebuffer {
-    pub(super) fn new(
+    fn new(
         card: &Arc<Card>,
         width_px: u32,
         height_px: u32,
         format: PixelFormat,
-        pixels: &Pixels,
+        memory: &PictureMemory,
+        handle: u32,
     ) -> Result<Self, KmsError> {
         const MODIFIERS: u32 = 2; // DRM_MODE_FB_MODIFIERS
-        let flags = if pixels.modifier.is_some() { MODIFIERS } else { 0 };
+        let flags = if memory.modifier.is_some() { MODIFIERS } else { 0 };
         let info = drm_ffi::mode::add_fb2(
             card.as_fd(),
             width_px,
             height_px,
             format.fourcc(),
-            &[pixels.handle, 0, 0, 0],
-            &[pixels.pitch_bytes, 0, 0, 0],
-            &[pixels.first_byte, 0, 0, 0],
-            &[pixels.modifier.unwrap_or(0), 0, 0, 0],
+            &[handle, 0, 0, 0],
+            &[memory.pitch_bytes, 0, 0, 0],
+            &[memory.first_byte, 0, 0, 0],
+            &[memory.modifier.unwrap_or(0), 0, 0, 0],
             flags,
         )
         .map_err(|error| KmsError::io("make a framebuffer on", card.name(), error))?;

@@ -288,8 +288,8 @@ unsafe impl Send for Mapped {}
 unsafe impl Sync for Mapped {}
 
 impl Mapping {
-    /// Maps `length` bytes at `offset` of the card's address space (from `DRM_IOCTL_MODE_MAP_DUMB`).
-    pub(super) fn new(fd: impl AsFd, offset: u64, length: NonZeroUsize) -> nix::Result<Self> {
+    /// Maps the first `length` bytes of a dma-buf.
+    pub(super) fn new(dma_buf: impl AsFd, length: NonZeroUsize) -> nix::Result<Self> {
         // SAFETY: a new shared mapping at an address the kernel chooses aliases no Rust object.
         let start = unsafe {
             mmap(
@@ -297,8 +297,8 @@ impl Mapping {
                 length,
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
                 MapFlags::MAP_SHARED,
-                fd,
-                offset as libc::off_t,
+                dma_buf,
+                0,
             )?
         };
         Ok(Self { mapped: Arc::new(Mapped { start, length }), first: 0, length: length.get() })

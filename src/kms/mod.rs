@@ -7,7 +7,7 @@ pub mod connector;
 pub mod error;
 pub mod event;
 #[cfg(feature = "headset")]
-pub mod gbm_buffer;
+pub mod gbm_memory;
 pub mod ids;
 mod ioctl;
 pub mod mode;

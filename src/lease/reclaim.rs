@@ -92,7 +92,7 @@ impl Darkening {
         let Some(mode) = card.mode_of(self.pipeline.crtc)? else { return self.turn_off(card) };
         let (width_px, height_px) = (mode.width_px(), mode.height_px());
         let buffer = DumbBuffer::new(card, width_px, height_px)?;
-        let picture = buffer.framebuffer(width_px, height_px, PixelFormat::Xrgb8888)?;
+        let picture = buffer.memory().framebuffer(card, width_px, height_px, PixelFormat::Xrgb8888)?;
         let mut request = self.pipeline.picture(card, &mode, &picture)?;
         commit(card, CommitFlags::AT_VBLANK, &mut request, 0)?;
         self.black = Some((buffer, picture));

@@ -4,16 +4,25 @@ use std::sync::Arc;
 
 use super::SessionError;
 use super::options::Options;
-use super::venue::{Stage, Venue};
+use super::venue::{Scanout, Targets, Venue};
 use super::view::View;
 use crate::compositor::frames::{FrameReader, SLOTS};
 use crate::compositor::layer::MAX_LAYERS;
 use crate::compositor::mirror::Mirror;
 use crate::compositor::{self, calm};
 use crate::compositor::{Compositor, EyeImages, History, LoopPicture, VblankLoop};
+use crate::display::Display;
 use crate::headset::Headset;
 use crate::kms::buffer::PixelFormat;
 use crate::vulkan::{Device, VulkanError};
+
+/// The pictures that are drawn on. They outlast the display that shows them: where another lease of its card follows, they
+/// are shown there.
+#[derive(Debug)]
+pub struct Scenery {
+    pub pictures: Vec<LoopPicture>,
+    pub scanout: Scanout,
+}
 
 /// The pass for a panel, and the headset whose panel it is.
 #[derive(Debug)]
@@ -57,16 +66,31 @@ impl Fitting {
         [0, 1].map(|eye| View::of(&self.headset.eyes[eye], eye_px))
     }
 
-    /// A loop that shows frames from `slots` on `stage`.
-    pub fn play(
+    /// Pictures for the panel at `venue`, drawn from `slots`.
+    pub fn scenery(
         &self,
         options: &Options,
         slots: &[Arc<EyeImages>; SLOTS],
-        stage: Stage,
+        venue: &Venue,
+    ) -> Result<Scenery, SessionError> {
+        let Targets { pictures, scanout } = venue.targets(options, self.compositor.device(), self.format)?;
+        let pictures = pictures
+            .into_iter()
+            .map(|(target, scanout)| LoopPicture::new(&self.compositor, slots, &self.calm, target, scanout))
+            .collect::<Result<_, _>>()?;
+        Ok(Scenery { pictures, scanout })
+    }
+
+    /// A loop that shows frames in `pictures` on `display`.
+    pub fn play(
+        &self,
+        options: &Options,
+        display: Box<dyn Display>,
+        pictures: Vec<LoopPicture>,
         frames: FrameReader,
         history: History,
     ) -> Result<VblankLoop, VulkanError> {
-        let targets = || stage.targets.iter().map(|(target, _)| target.clone()).collect();
+        let targets = || pictures.iter().map(|picture| picture.target().clone()).collect();
         let device = self.compositor.device();
         let mirror =
             options.viewer.as_ref().map(|_| Mirror::new(device, targets()).map(Arc::new)).transpose()?;
@@ -74,14 +98,9 @@ impl Fitting {
         if let Some(viewer) = &options.viewer {
             viewer.look_at(mirror.clone());
         }
-        let pictures = stage
-            .targets
-            .into_iter()
-            .map(|(target, scanout)| LoopPicture::new(&self.compositor, slots, &self.calm, target, scanout))
-            .collect::<Result<_, _>>()?;
         let illumination = self.headset.panel.illumination;
         let poses = options.poses.clone();
-        Ok(VblankLoop::new(stage.display, pictures, frames, poses, illumination, history)
+        Ok(VblankLoop::new(display, pictures, frames, poses, illumination, history)
             .with(mirror, overlay))
     }
 }

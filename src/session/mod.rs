@@ -130,7 +130,8 @@ impl Headset {
         &self.device
     }
 
-    /// Begins to show what the application draws, which is lit with its first frame.
+    /// Begins to show what the application draws, which is lit with its first frame. Where the lease has ended by now and
+    /// [`Options::reacquire`] says so, waits until there is another or the session's limit says to stop.
     ///
     /// # Errors
     /// When the display or the device refuses what is needed for it.
@@ -138,20 +139,19 @@ impl Headset {
         let Self { options, venue, device, fitting, lost, images, records } = self;
         let sight = Sight::new(fitting.views());
         let (slots, canvases) = Slots::new(eyes, &device, &sight.views)?;
-        let stage = venue.furnish(&options, &device, fitting.format)?;
         let (writer, reader) = frames::exchange();
-        let director = Director {
+        let mut director = Director {
             options: options.clone(),
             device,
             fitting,
             slots,
             sight: sight.clone(),
-            lost,
             records,
         };
+        let stage = director.first_stage(venue, lost.as_ref())?;
         let director = std::thread::Builder::new()
             .name("headset".to_string())
-            .spawn(move || director.show_and_take_again(stage, reader))
+            .spawn(move || director.show_and_take_again(stage, reader, lost.as_ref()))
             .map_err(|source| SessionError::Thread { name: "headset", source })?;
         let director = Some(director);
         let (unfinished, layers) = (None, Vec::new());

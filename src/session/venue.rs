@@ -6,6 +6,7 @@ use super::SessionError;
 use super::depth::TenBits;
 use super::options::{From, Options};
 use crate::compositor::composite::vulkan_format;
+use crate::compositor::LoopPicture;
 use crate::compositor::scanout::{Picture, Pictures};
 use crate::display::leased::LeasedDisplay;
 use crate::display::simulated::SimulatedDisplay;
@@ -15,6 +16,7 @@ use crate::files::{FileError, edid_cache, read_headset};
 use crate::headset::Headset;
 use crate::kms::buffer::PixelFormat;
 use crate::kms::{Connector, Mode, ModeRequest};
+use crate::lease::liveness::Probe;
 use crate::lease::request::{Lease, Request, RequestError};
 use crate::time::{Instant, Span};
 use crate::vulkan::{Device, Image, VulkanError};
@@ -25,12 +27,21 @@ pub const PATIENCE: Span = Span::from_ms(5_000);
 /// One is on the panel, one waits for its vblank, and one is drawn.
 const PICTURES: usize = 3;
 
-/// A display and what is drawn on it.
-pub struct Stage {
-    pub display: Box<dyn Display>,
-    pub targets: Vec<(Arc<Image>, Option<Picture>)>,
-    pub scanout: &'static str,
-    pub scanout_refusals: Vec<String>,
+/// What is drawn on for a display.
+pub struct Targets {
+    pub pictures: Vec<(Arc<Image>, Option<Picture>)>,
+    pub scanout: Scanout,
+}
+
+/// How pictures get to a display.
+#[derive(Clone, Debug)]
+pub struct Scanout {
+    /// In the best way that worked.
+    pub method: &'static str,
+    /// Why not in a better one, a sentence each.
+    pub refusals: Vec<String>,
+    /// The card that they are for, by its device number.
+    pub card: Option<u64>,
 }
 
 /// A display that was found, dark still.
@@ -127,45 +138,68 @@ impl Venue {
         ON_A_CPU_A_PIXEL * pixels <= mode.period() * 3 / 5
     }
 
-    /// Makes what is drawn there.
-    pub fn furnish(
-        self,
+    /// To ask what has become of its lease.
+    pub fn probe(&self) -> Option<Probe> {
+        let Self::Leased(lease, ..) = self else { return None };
+        Some(Probe::new(lease.card.clone(), &lease.pipeline, &lease.connector_name))
+    }
+
+    /// The device number of the card that its display hangs on.
+    pub fn card(&self) -> Option<u64> {
+        let Self::Leased(lease, ..) = self else { return None };
+        lease.card.device_number().ok()
+    }
+
+    /// Makes what is drawn on for it.
+    pub fn targets(
+        &self,
         options: &Options,
         device: &Arc<Device>,
         format: PixelFormat,
-    ) -> Result<Stage, SessionError> {
-        let size_px = self.size_px(options, device);
-        match self {
-            Self::Leased(lease, mode, _) => on_lease(options, device, *lease, mode, format),
-            Self::Simulated => simulated(options, device, size_px, format),
+    ) -> Result<Targets, SessionError> {
+        let [width_px, height_px] = self.size_px(options, device);
+        let Self::Leased(lease, mode, _) = self else {
+            let target = || Image::target(device, vulkan_format(format), width_px, height_px);
+            let pictures = (0..PICTURES).map(|_| Ok((Arc::new(target()?), None)));
+            return Ok(Targets {
+                pictures: pictures.collect::<Result<_, VulkanError>>()?,
+                scanout: Scanout { method: "none", refusals: Vec::new(), card: None },
+            });
+        };
+        let made = Pictures::new(device, &lease.card, width_px, height_px, format, PICTURES, options.scanout)?;
+        for refusal in &made.refusals {
+            tracing::info!("not scanned out by {refusal}");
         }
+        tracing::info!("{} at {mode}, scanned out by {}", lease.connector_name, made.method.name());
+        let with_target = |picture: Picture| (picture.target().clone(), Some(picture));
+        Ok(Targets {
+            pictures: made.pictures.into_iter().map(with_target).collect(),
+            scanout: Scanout { method: made.method.name(), refusals: made.refusals, card: self.card() },
+        })
+    }
+
+    /// Its display, to show pictures that were made for it or for another lease of the same card.
+    pub fn display(
+        self,
+        options: &Options,
+        device: &Device,
+        pictures: &[LoopPicture],
+    ) -> Result<Box<dyn Display>, DisplayError> {
+        let size_px @ [width_px, height_px] = self.size_px(options, device);
+        let Self::Leased(lease, mode, _) = self else {
+            let hz = options.mode.and_then(|mode| mode.hz).unwrap_or(crate::headset::simulated::REFRESH_HZ);
+            tracing::info!("simulated panel at {width_px}x{height_px}@{hz:.3}, drawn by {}", device.name());
+            let source = if options.from == From::Window { "window" } else { "simulated" };
+            return Ok(Box::new(SimulatedDisplay::new(source, size_px, hz, Instant::now())));
+        };
+        let framebuffers =
+            pictures.iter().filter_map(|picture| picture.framebuffer(&lease.card)).collect::<Result<_, _>>()?;
+        Ok(Box::new(LeasedDisplay::new(*lease, mode, framebuffers)?))
     }
 }
 
 /// What one CPU takes to draw a pixel, at the most (docs/performance.md).
 const ON_A_CPU_A_PIXEL: Span = Span::from_ns(40);
-
-fn on_lease(
-    options: &Options,
-    device: &Arc<Device>,
-    lease: Lease,
-    mode: Mode,
-    format: PixelFormat,
-) -> Result<Stage, SessionError> {
-    let (width_px, height_px) = (mode.width_px(), mode.height_px());
-    let made = Pictures::new(device, &lease.card, width_px, height_px, format, PICTURES, options.scanout)?;
-    for refusal in &made.refusals {
-        tracing::info!("not scanned out by {refusal}");
-    }
-    tracing::info!("{} at {mode}, scanned out by {}", lease.connector_name, made.method.name());
-    let framebuffers = made.pictures.iter().map(|picture| picture.framebuffer().clone()).collect();
-    Ok(Stage {
-        display: Box::new(LeasedDisplay::new(lease, mode, framebuffers)?),
-        targets: made.pictures.into_iter().map(|picture| (picture.target().clone(), Some(picture))).collect(),
-        scanout: made.method.name(),
-        scanout_refusals: made.refusals,
-    })
-}
 
 fn choose_mode(connector: &Connector, wanted: Option<&ModeRequest>) -> Result<Mode, DisplayError> {
     let found = match wanted {
@@ -188,24 +222,3 @@ const ON_A_CPU: [u32; 2] = [640, 360];
 
 /// The made-up headset is the same every time.
 const SEED: u64 = 1;
-
-fn simulated(
-    options: &Options,
-    device: &Arc<Device>,
-    [width_px, height_px]: [u32; 2],
-    format: PixelFormat,
-) -> Result<Stage, SessionError> {
-    let hz = options.mode.and_then(|mode| mode.hz).unwrap_or(crate::headset::simulated::REFRESH_HZ);
-    let format = vulkan_format(format);
-    let targets = (0..PICTURES)
-        .map(|_| Ok((Arc::new(Image::target(device, format, width_px, height_px)?), None)))
-        .collect::<Result<_, VulkanError>>()?;
-    tracing::info!("simulated panel at {width_px}x{height_px}@{hz:.3}, drawn by {}", device.name());
-    let source = if options.from == From::Window { "window" } else { "simulated" };
-    Ok(Stage {
-        display: Box::new(SimulatedDisplay::new(source, [width_px, height_px], hz, Instant::now())),
-        targets,
-        scanout: "none",
-        scanout_refusals: Vec::new(),
-    })
-}

@@ -35,7 +35,7 @@ impl Desktop {
         let mode = monitor.preferred_mode().unwrap();
         let (width, height) = (mode.width_px(), mode.height_px());
         let buffer = DumbBuffer::new(&card, width, height).unwrap();
-        let framebuffer = buffer.framebuffer(width, height, PixelFormat::Xrgb8888).unwrap();
+        let framebuffer = buffer.memory().framebuffer(&card, width, height, PixelFormat::Xrgb8888).unwrap();
         let blob = ModeBlob::new(&card, mode).unwrap();
         modeset(&card, &mut pipeline.on(&card, mode, &blob, &framebuffer).unwrap()).unwrap();
         card.drop_master().unwrap();
