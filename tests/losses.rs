@@ -77,6 +77,16 @@ impl End {
         }
     }
 
+    /// What the error says of it.
+    fn sentence(self) -> String {
+        let why = match self {
+            Self::Killed => "its lessor is gone",
+            Self::Revoked => "its lessor revoked it",
+            Self::Unplugged => "the headset was unplugged",
+        };
+        format!("the lease on {HEADSET} ended: {why}")
+    }
+
     /// What the report calls it.
     fn why(self) -> &'static str {
         match self {
@@ -263,7 +273,7 @@ fn exits(giver: &mut Giver, end: End) {
             giver.name(),
             errors()
         );
-        assert!(errors().contains(&format!("the lease on {HEADSET} ended: ")), "{}", errors());
+        assert!(errors().contains(&end.sentence()), "{end:?}: {}", errors());
         noticed.push(*at - struck);
         plug_vkms(true);
     }

@@ -28,8 +28,10 @@ use rig::desktop::headset_picture;
 use rig::{CARD, Program, VIVE, debian, example, inside_tree, leasehold, pin, say, serve};
 use serde_json::Value;
 
-/// The lessors take turns so often, so that whatever else the machine does meets both.
-const TURNS: usize = 4;
+/// The lessors take turns so often, so that whatever else the machine does meets both: `LEASEHOLD_TURNS` times, once without.
+fn turns() -> usize {
+    std::env::var("LEASEHOLD_TURNS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
 
 /// What part of sway's time is the goal, and what no change may make worse than until it is reached.
 const GOAL: f64 = 0.5;
@@ -94,7 +96,7 @@ fn a_lease_is_granted_beside_sway() {
     inside_tree("a_lease_is_granted_beside_sway", VIVE, debian, || {
         const LEASES: usize = 30;
         let (mut ours, mut theirs, mut bare, mut echoes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..TURNS {
+        for _ in 0..turns() {
             for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
                 let _lessor = Lessor::start(kind);
                 for _ in 0..LEASES {
@@ -214,7 +216,7 @@ impl Killed {
 fn kill_beside_sway(killed: Killed, kills: usize) -> [Span; 2] {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let (mut noticed, mut blanked) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    for _ in 0..turns() {
         for (kind, times) in [(Kind::Serve, &mut ours), (Kind::Sway, &mut theirs)] {
             let lessor = Lessor::start_on_first_cpu(kind);
             let mut client = Client::connect(kind.socket());

@@ -100,9 +100,9 @@ impl PictureMemory {
 }
 
 fn buffer_handle(card: &Card, handle: u32) -> std::io::Result<buffer::Handle> {
-    RawResourceHandle::new(handle).map(buffer::Handle::from).ok_or_else(|| {
-        std::io::Error::other(format!("{} has no buffer of that number", card.name()))
-    })
+    RawResourceHandle::new(handle)
+        .map(buffer::Handle::from)
+        .ok_or_else(|| std::io::Error::other(format!("{} has no buffer of that number", card.name())))
 }
 
 /// Pixels in CPU memory that the display scans out, mapped here.

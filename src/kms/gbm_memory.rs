@@ -29,9 +29,8 @@ pub fn allocate(
         PixelFormat::Xrgb8888 => gbm::Format::Xrgb8888,
         PixelFormat::Xrgb2101010 => gbm::Format::Xrgb2101010,
     };
-    let usage = gbm::BufferObjectFlags::SCANOUT
-        | gbm::BufferObjectFlags::RENDERING
-        | gbm::BufferObjectFlags::LINEAR;
+    let usage =
+        gbm::BufferObjectFlags::SCANOUT | gbm::BufferObjectFlags::RENDERING | gbm::BufferObjectFlags::LINEAR;
     let modifier = card.takes_modifiers().then_some(0);
     (0..count)
         .map(|_| {

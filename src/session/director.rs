@@ -62,8 +62,7 @@ impl Director {
         loop {
             let Shown { mut run, display, scenery, frames: reader, means } =
                 self.show(stage, frames, history)?;
-            let Some(lost) =
-                lost.filter(|lost| run.loss().is_some_and(|loss| lost.may_come_back(loss)))
+            let Some(lost) = lost.filter(|lost| run.loss().is_some_and(|loss| lost.may_come_back(loss)))
             else {
                 return Ok(Ending::new(self.device, Some(display), Some(scenery), run, means));
             };

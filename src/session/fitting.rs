@@ -100,7 +100,6 @@ impl Fitting {
         }
         let illumination = self.headset.panel.illumination;
         let poses = options.poses.clone();
-        Ok(VblankLoop::new(display, pictures, frames, poses, illumination, history)
-            .with(mirror, overlay))
+        Ok(VblankLoop::new(display, pictures, frames, poses, illumination, history).with(mirror, overlay))
     }
 }

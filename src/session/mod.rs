@@ -140,14 +140,8 @@ impl Headset {
         let sight = Sight::new(fitting.views());
         let (slots, canvases) = Slots::new(eyes, &device, &sight.views)?;
         let (writer, reader) = frames::exchange();
-        let mut director = Director {
-            options: options.clone(),
-            device,
-            fitting,
-            slots,
-            sight: sight.clone(),
-            records,
-        };
+        let mut director =
+            Director { options: options.clone(), device, fitting, slots, sight: sight.clone(), records };
         let stage = director.first_stage(venue, lost.as_ref())?;
         let director = std::thread::Builder::new()
             .name("headset".to_string())

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::SessionError;
 use super::depth::TenBits;
 use super::options::{From, Options};
-use crate::compositor::composite::vulkan_format;
 use crate::compositor::LoopPicture;
+use crate::compositor::composite::vulkan_format;
 use crate::compositor::scanout::{Picture, Pictures};
 use crate::display::leased::LeasedDisplay;
 use crate::display::simulated::SimulatedDisplay;
@@ -166,7 +166,8 @@ impl Venue {
                 scanout: Scanout { method: "none", refusals: Vec::new(), card: None },
             });
         };
-        let made = Pictures::new(device, &lease.card, width_px, height_px, format, PICTURES, options.scanout)?;
+        let made =
+            Pictures::new(device, &lease.card, width_px, height_px, format, PICTURES, options.scanout)?;
         for refusal in &made.refusals {
             tracing::info!("not scanned out by {refusal}");
         }
@@ -192,8 +193,10 @@ impl Venue {
             let source = if options.from == From::Window { "window" } else { "simulated" };
             return Ok(Box::new(SimulatedDisplay::new(source, size_px, hz, Instant::now())));
         };
-        let framebuffers =
-            pictures.iter().filter_map(|picture| picture.framebuffer(&lease.card)).collect::<Result<_, _>>()?;
+        let framebuffers = pictures
+            .iter()
+            .filter_map(|picture| picture.framebuffer(&lease.card))
+            .collect::<Result<_, _>>()?;
         Ok(Box::new(LeasedDisplay::new(*lease, mode, framebuffers)?))
     }
 }

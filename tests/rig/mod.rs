@@ -186,7 +186,9 @@ fn out_folder(test: &str) -> PathBuf {
 /// The numbers that a test may be steered by; nothing else of the environment gets into the rig.
 fn settings() -> String {
     let numbers = std::env::vars().filter(|(name, value)| {
-        let steers = name.starts_with("LEASEHOLD_FUZZ_") || name.starts_with("LEASEHOLD_PACING_");
+        let steers = name.starts_with("LEASEHOLD_FUZZ_")
+            || name.starts_with("LEASEHOLD_PACING_")
+            || name == "LEASEHOLD_TURNS";
         steers && value.bytes().all(|byte| byte.is_ascii_digit())
     });
     numbers.map(|(name, value)| format!("{name}={value} ")).collect()
