@@ -16,12 +16,9 @@ use leasehold::kms::Card;
 use leasehold::time::{Instant, Span};
 use leasehold::vulkan::{Device, Instance};
 use nix::sys::signal::Signal;
-use rig::{CARD, Program, VIVE, example, inside, leasehold, serve};
+use rig::{CARD, COSMOS, Program, VIVE, example, inside, leasehold, serve};
 use serde_json::{Value, json};
 use wayland_server::{Display, ListeningSocket};
-
-/// A headset that is known here, and to no kernel.
-const COSMOS: &str = "edid/HVRAA03_EB681E7683EC.bin";
 
 const VKMS: &str = "/sys/kernel/config/vkms";
 

@@ -1,7 +1,5 @@
 //! EDIDs, as real headsets give them, as we make them up, and as they come out of a bad cable.
 
-#[path = "edid/checksum.rs"]
-mod checksum;
 mod data;
 #[path = "edid/decode.rs"]
 mod decode;
@@ -19,7 +17,7 @@ use decode::Reading;
 use leasehold::headset::edid::{Edid, NonDesktopBy, PrimaryUse, TimingSource};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use rig::{TINY, inside, leasehold, say};
+use rig::{TINY, checksum, inside, layout, leasehold, say};
 
 /// The EDIDs of real headsets, by file name; none after saying so.
 fn real_edids() -> Vec<(String, Vec<u8>)> {
