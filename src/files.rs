@@ -69,11 +69,17 @@ impl Classified for FileError {
 }
 
 /// Reads a whole file.
+///
+/// # Errors
+/// When it is not there, or this user may not read it.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(|source| FileError::Io { operation: "read", path: path.into(), source })
 }
 
 /// Makes a folder, and those it is in.
+///
+/// # Errors
+/// When this user may not make it, or something that is no folder is in its place.
 pub fn create_folder(path: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(path).map_err(|source| FileError::Io {
         operation: "create",
@@ -93,6 +99,9 @@ pub fn cache_folder() -> Option<PathBuf> {
 /// Reads a headset's data: a directory with `config.json` and the maps it names, or that file itself.
 ///
 /// An EDID beside it tells when its panel lights up.
+///
+/// # Errors
+/// When the configuration cannot be read, or [`Headset::from_config`] refuses it or a map.
 pub fn read_headset(path: &Path) -> Result<Headset, FileError> {
     let config = if path.is_dir() { path.join("config.json") } else { path.to_path_buf() };
     let json = read(&config)?;
@@ -106,11 +115,17 @@ pub fn read_headset(path: &Path) -> Result<Headset, FileError> {
 }
 
 /// Reads who may have a lease.
+///
+/// # Errors
+/// When it cannot be read, or [`Policy::read`] refuses it.
 pub fn read_policy(path: &Path) -> Result<Policy, FileError> {
     Policy::read(&read(path)?).map_err(|error| FileError::Policy { path: path.into(), error })
 }
 
 /// Reads the table of what each frame of a simulated run costs.
+///
+/// # Errors
+/// When it cannot be read, or [`Load::parse`] refuses it.
 pub fn read_load(path: &Path) -> Result<Load, FileError> {
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
     Load::parse(&text).map_err(|error| FileError::Load { path: path.into(), error })
@@ -123,6 +138,9 @@ const EDID: &str = "edid.bin";
 const MAX_PICTURE_PX: u64 = 8192 * 8192;
 
 /// Reads an eye's image from a PNG of 8 or 16 bits: gray, RGB or palette, with or without alpha (which is ignored).
+///
+/// # Errors
+/// When it cannot be read, is damaged or no PNG, or has more than 8192 x 8192 pixels.
 pub fn read_pixels(path: &Path) -> Result<Pixels, FileError> {
     let picture = |why: String| FileError::Picture { path: path.into(), why };
     let file =
@@ -163,6 +181,9 @@ fn rgba<T: Copy>(samples: &[T], channels: usize, opaque: T) -> Vec<T> {
 }
 
 /// Writes a panel picture as a PNG of its codes: 8-bit for 8-bit codes, else 16-bit with the codes as they are.
+///
+/// # Errors
+/// When it cannot be written, or there are not three codes a pixel; what was there is there still.
 pub fn write_panel(path: &Path, picture: &PanelPicture) -> Result<(), FileError> {
     let sixteen = picture.bits > 8;
     let bytes: Vec<u8> = match sixteen {

@@ -89,6 +89,9 @@ impl Compositor {
     /// For a panel of `width_px` x `height_px` (both eyes) scanned out in `format`. Mura correction is off when the
     /// headset has no maps, or has them for another size.
     ///
+    /// # Errors
+    /// When the device is lost, has no memory left for it, or its driver refuses a shader.
+    ///
     /// # Panics
     /// When more than [`MAX_LAYERS`] layers are asked for.
     pub fn new(
@@ -163,6 +166,9 @@ impl Compositor {
     }
 
     /// Records the pass from one pair of eye images to one target, to be run once a frame.
+    ///
+    /// # Errors
+    /// When the device has no memory left for it.
     pub fn pass(&self, images: &Arc<EyeImages>, target: &Arc<Image>) -> Result<Pass, VulkanError> {
         let length = size_of::<FrameUniforms>();
         let mut eyes = Vec::with_capacity(2);
@@ -255,6 +261,9 @@ impl Pass {
     /// Lays these over the picture from the next latch on, the first lowest, and no others. Cheap while the images stay
     /// the same; otherwise the pass is recorded anew. Allocates nothing.
     ///
+    /// # Errors
+    /// When the device has no memory left to record it with.
+    ///
     /// # Panics
     /// When there are more than the compositor's [`Options::layers`].
     pub fn set_layers(&mut self, layers: &[Layer]) -> Result<(), VulkanError> {
@@ -294,6 +303,9 @@ impl Pass {
 
     /// Runs it once in each way in which it can run, so that no shader is compiled and no page touched for the first
     /// time when it counts.
+    ///
+    /// # Errors
+    /// When the device is lost, has no memory left, or is not done within two minutes.
     pub fn rehearse(&mut self) -> Result<(), VulkanError> {
         self.set_layers(&[])?;
         self.latch(Pose::AHEAD, Pose::AHEAD, 0);
@@ -309,12 +321,18 @@ impl Pass {
     }
 
     /// Runs it, and waits until the target is done.
+    ///
+    /// # Errors
+    /// When the device is lost, or not done within ten seconds.
     pub fn run(&mut self) -> Result<(), VulkanError> {
         self.commands.run(RUN_TIMEOUT)
     }
 
     /// Runs it with what `latch` says when it is asked, which is as late as the compositor's [`Options::latch`] allows, and
     /// waits until the target is done.
+    ///
+    /// # Errors
+    /// When the device is lost, or not done within ten seconds.
     pub fn run_with(&mut self, latch: impl FnOnce() -> Latched) -> Result<(), VulkanError> {
         if self.gate.is_some() {
             let waiting = Waiting::submit(self)?;
@@ -373,6 +391,9 @@ impl Pass {
 }
 
 /// What a compositor draws the left and the right eye with, for eyes of `eye_px` pixels, and nothing to draw.
+///
+/// # Errors
+/// When the driver refuses a shader, or has no memory left for it.
 ///
 /// # Panics
 /// When more than [`MAX_LAYERS`] layers are asked for.

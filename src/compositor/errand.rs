@@ -55,6 +55,9 @@ impl Errand {
     }
 
     /// Where it is. Once it is done nothing uses what it works on until it is asked for again.
+    ///
+    /// # Errors
+    /// When the device is lost.
     pub fn outcome(&self) -> Result<Outcome, VulkanError> {
         let Some(mut state) = self.take() else { return Ok(Outcome::UnderWay) };
         if let Progress::Submitted(index) = state.progress

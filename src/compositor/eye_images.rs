@@ -108,7 +108,13 @@ pub struct EyeImages {
 }
 
 impl EyeImages {
-    /// Uploads a pair. Panics if their sizes differ.
+    /// Uploads a pair.
+    ///
+    /// # Errors
+    /// When the device is lost, or has no memory left for them.
+    ///
+    /// # Panics
+    /// When their sizes differ.
     pub fn upload(device: &Arc<Device>, left: &Pixels, right: &Pixels) -> Result<Self, VulkanError> {
         assert_eq!((left.width_px, left.height_px), (right.width_px, right.height_px), "eyes of two sizes");
         let eyes = [Arc::new(upload(device, left)?), Arc::new(upload(device, right)?)];
@@ -116,6 +122,9 @@ impl EyeImages {
     }
 
     /// A black pair of so many pixels each for the CPU to draw on, which it may do whenever no pass runs.
+    ///
+    /// # Errors
+    /// When the device cannot sample pictures laid out row by row, or has no memory left that the CPU sees.
     pub fn drawn_by_cpu(
         device: &Arc<Device>,
         [width_px, height_px]: [u32; 2],
@@ -125,8 +134,13 @@ impl EyeImages {
         Ok((Self::shared(device, [left, right], Sharer::Cpu)?, [left_pixels, right_pixels]))
     }
 
-    /// A pair that somebody else draws, whenever no pass runs; what it holds so far may be lost. Panics if their sizes
-    /// differ.
+    /// A pair that somebody else draws, whenever no pass runs; what it holds so far may be lost.
+    ///
+    /// # Errors
+    /// When the device cannot import one of them, or it does not fit into its dma-buf.
+    ///
+    /// # Panics
+    /// When their sizes differ.
     pub fn drawn_elsewhere(device: &Arc<Device>, pair: [SharedImage; 2]) -> Result<Self, VulkanError> {
         let [left, right] = pair;
         assert_eq!((left.width_px, left.height_px), (right.width_px, right.height_px), "eyes of two sizes");
@@ -138,6 +152,9 @@ impl EyeImages {
     }
 
     /// A pair that another device of this process draws on, and what it draws on.
+    ///
+    /// # Errors
+    /// When `app` is of another GPU or driver, or the driver shares no memory between devices.
     pub fn drawn_by(
         app: &Arc<AppDevice>,
         device: &Arc<Device>,

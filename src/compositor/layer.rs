@@ -65,6 +65,9 @@ pub struct LayerImage {
 
 impl LayerImage {
     /// Uploads a picture, sRGB-encoded, whose alpha says how much of what lies behind each pixel covers.
+    ///
+    /// # Errors
+    /// When the device is lost, or has no memory left for it.
     pub fn upload(device: &Arc<Device>, pixels: &Pixels) -> Result<Self, VulkanError> {
         let texels = premultiplied(pixels);
         let image = texture(device, vk::Format::R8G8B8A8_UNORM, pixels.width_px, pixels.height_px, &texels)?;

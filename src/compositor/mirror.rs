@@ -29,6 +29,9 @@ impl Mirror {
     ///
     /// # Errors
     /// When the device has no memory left for it.
+    ///
+    /// # Panics
+    /// When there is no picture.
     pub fn new(device: &Arc<Device>, pictures: Vec<Arc<Image>>) -> Result<Self, VulkanError> {
         let picture = pictures.first().expect("a display has pictures");
         let times = picture.width_px().div_ceil(WIDEST_PX).max(1);

@@ -31,6 +31,9 @@ pub struct Readback {
 
 impl Readback {
     /// For a target in the layout that a pass leaves it in.
+    ///
+    /// # Errors
+    /// When the device has no memory left for the copy.
     pub fn new(device: &Arc<Device>, image: &Arc<Image>, format: PixelFormat) -> Result<Self, VulkanError> {
         let length = image.width_px() as usize * image.height_px() as usize * 4;
         let buffer = Buffer::new(device, length, vk::BufferUsageFlags::TRANSFER_DST)?;
@@ -40,12 +43,18 @@ impl Readback {
     }
 
     /// Copies now; the pixels as the display would read them, 4 bytes each, tightly packed.
+    ///
+    /// # Errors
+    /// When the device is lost, or not done within ten seconds.
     pub fn bytes(&mut self) -> Result<&[u8], VulkanError> {
         self.commands.run(Span::from_ms(10_000))?;
         Ok(self.buffer.bytes())
     }
 
     /// Copies now; the codes of each pixel.
+    ///
+    /// # Errors
+    /// When the device is lost, or not done within ten seconds.
     pub fn picture(&mut self) -> Result<PanelPicture, VulkanError> {
         let (format, width_px, height_px) = (self.format, self.image.width_px(), self.image.height_px());
         let bits = format.bits();

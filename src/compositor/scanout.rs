@@ -71,6 +71,9 @@ impl Picture {
     }
 
     /// Brings what was drawn to where it is scanned out, if that is another place.
+    ///
+    /// # Errors
+    /// When it has to be copied, and the device is lost or not done within ten seconds.
     pub fn finish(&mut self) -> Result<(), VulkanError> {
         if let Some((readback, buffer)) = &mut self.copy {
             let (pitch, row) = (buffer.memory().pitch_bytes() as usize, self.target.width_px() as usize * 4);
@@ -94,6 +97,9 @@ pub struct Pictures {
 
 impl Pictures {
     /// Makes `count` pictures in the best way that works. With `only`, that way or none.
+    ///
+    /// # Errors
+    /// When no way works; the error says what refused the last, or the `only` one.
     pub fn new(
         device: &Arc<Device>,
         card: &Arc<Card>,

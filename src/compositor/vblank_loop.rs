@@ -39,6 +39,9 @@ pub struct LoopPicture {
 impl LoopPicture {
     /// A picture that is drawn from any of the slots, or from `calm` where no app draws. Without `scanout` nothing but
     /// readback ever sees it.
+    ///
+    /// # Errors
+    /// When the device has no memory left for its passes.
     pub fn new(
         compositor: &Compositor,
         slots: &[Arc<EyeImages>; SLOTS],
@@ -99,6 +102,9 @@ struct Warm {
 impl VblankLoop {
     /// A loop over `pictures`, of which there are three at least: one is on the panel, one waits for its vblank, and
     /// the next is drawn. `history` is a new one, or that of a run whose lease was lost.
+    ///
+    /// # Panics
+    /// When there are fewer than three pictures.
     pub fn new(
         display: Box<dyn Display>,
         pictures: Vec<LoopPicture>,

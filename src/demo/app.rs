@@ -7,6 +7,9 @@ use crate::time::{Instant, Span};
 
 /// Runs an app on a thread of its own until the session is over. Its eye images never change and were drawn looking
 /// ahead; it is busy for `burn` each frame.
+///
+/// # Errors
+/// When no thread can be started for it.
 pub fn run(session: &mut Session, burn: Span) -> Result<(), SessionError> {
     let outcome = std::thread::scope(|scope| {
         let app = std::thread::Builder::new().name("app".to_string());

@@ -85,6 +85,10 @@ impl Classified for DemoError {
 }
 
 /// Shows the scene until its limit.
+///
+/// # Errors
+/// When there is no headset or no window to be had, a picture of the scene cannot be used, or a thread cannot be
+/// started. What ends the show early is told in the [outcome](Outcome::error).
 pub fn run(settings: Settings) -> Result<Outcome, DemoError> {
     let Settings { mut options, scene, mirror, bare_terminal, app_burn, capture, trace, process_start } =
         settings;

@@ -49,6 +49,9 @@ impl Scene {
     }
 
     /// What paints it for the left and the right eye. Files are read now, and not again.
+    ///
+    /// # Errors
+    /// When a file cannot be used as a picture, or the second is not of the first one's size.
     pub fn painter(self) -> Result<impl FnMut(&[View; 2]) -> [Pixels; 2] + Send + 'static, FileError> {
         let files = match &self {
             Self::Images(left, right) => Some(read_pair(left, right)?),

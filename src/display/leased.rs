@@ -62,6 +62,9 @@ const FLIP_PATIENCE: Span = Span::from_ms(50);
 
 impl LeasedDisplay {
     /// Prepares the headset of `lease` in `mode`, to show `pictures`. Nothing is lit before the first is shown.
+    ///
+    /// # Errors
+    /// When the lease was revoked already, or no thread can be started to watch over it.
     pub fn new(lease: Lease, mode: Mode, pictures: Vec<Framebuffer>) -> Result<Self, DisplayError> {
         let Lease { card, pipeline, connector_name, source, keeper } = lease;
         let probe = Arc::new(Probe::new(card.clone(), &pipeline, &connector_name));
@@ -96,6 +99,9 @@ impl LeasedDisplay {
     }
 
     /// Turns the panel off.
+    ///
+    /// # Errors
+    /// When the lease has ended or sleeps, or the kernel refuses the commit.
     pub fn turn_off(&mut self) -> Result<(), DisplayError> {
         if self.shown == Shown::Flipping {
             // The kernel refuses a blocking commit while a flip of ours is under way, on some drivers.

@@ -66,13 +66,23 @@ pub trait Display: std::fmt::Debug + Send {
 
     /// Shows a picture from the next vblank on. The first call lights the display. One flip is under way at most:
     /// [`wait_for_flip`](Self::wait_for_flip) comes between two calls.
+    ///
+    /// # Errors
+    /// [`DisplayError::LeaseLost`] when the lease has ended, [`DisplayError::Suspended`] while it sleeps, and whatever
+    /// else the card refuses a picture for.
     fn show(&mut self, picture: usize) -> Result<(), DisplayError>;
 
     /// Whether it shows pictures again after it said [`DisplayError::Suspended`], and what it was found like; `None`
     /// while it does not. What was handed over before is forgotten. Does not wait.
+    ///
+    /// # Errors
+    /// [`DisplayError::LeaseLost`] when the lease has ended, and when the card does not tell what has become of it.
     fn resume(&mut self) -> Result<Option<Found>, DisplayError>;
 
     /// Waits until the picture last given is the one shown; the vblank at which it came on. `None` at `until`.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show); that no flip has come is none.
     fn wait_for_flip(&mut self, until: Instant) -> Result<Option<Vblank>, DisplayError>;
 }
 

@@ -15,6 +15,9 @@ pub trait VblankSource: std::fmt::Debug + Send {
 
     /// The vblank at which a picture came on: by a flip, of which the kernel's event told count and time, or by a mode
     /// set. `None` where this source cannot tell and a worse one has to.
+    ///
+    /// # Errors
+    /// When the kernel is asked and does not tell: the CRTC is off (`EINVAL`), or not ours any more (`ENOENT`).
     fn vblank(&mut self, flip: Option<(u32, Instant)>) -> Result<Option<Vblank>, KmsError>;
 }
 
@@ -38,6 +41,9 @@ impl BestSource {
     }
 
     /// The vblank at which a picture came on; see [`VblankSource::vblank`].
+    ///
+    /// # Errors
+    /// When the kernel is asked and does not tell: the CRTC is off (`EINVAL`), or not ours any more (`ENOENT`).
     pub fn vblank(&mut self, flip: Option<(u32, Instant)>) -> Result<Vblank, KmsError> {
         loop {
             if let Some(vblank) = self.source.vblank(flip)? {

@@ -52,6 +52,10 @@ impl MuraMap {
     }
 
     /// The map as a file, with the serial number of the headset it is for, where that is known.
+    ///
+    /// # Panics
+    /// When there is not one texel for each pixel of `width` by `height`, there is none at all, or the serial number
+    /// has letters that are not in Latin-1.
     pub fn encode(&self, serial: Option<&str>) -> Vec<u8> {
         const MEMORY: &str = "memory takes all, and a map is no larger than a PNG can be";
         let mut bytes = Vec::new();

@@ -70,11 +70,17 @@ pub struct Hidraw {
 
 impl Hidraw {
     /// Opens a node. No other program is kept from it.
+    ///
+    /// # Errors
+    /// When the node is not there, or this user has no rights on it.
     pub fn open(node: &Path) -> io::Result<Self> {
         Ok(Self { file: File::options().read(true).write(true).open(node)? })
     }
 
-    /// The device's numbers; an error when the file is no hidraw node.
+    /// The device's numbers.
+    ///
+    /// # Errors
+    /// When the file is no hidraw node, or the device has gone.
     pub fn id(&self) -> io::Result<UsbId> {
         let [vendor, product] = ioctl::raw_info(self.file.as_fd())?;
         Ok(UsbId { vendor, product })
@@ -82,6 +88,9 @@ impl Hidraw {
 
     /// The next report that the device sends of its own accord, its number first; None when none came within
     /// `patience`.
+    ///
+    /// # Errors
+    /// When the device has gone (`EIO`), or a signal came first (`EINTR`).
     pub fn next_input(&mut self, patience: Span) -> io::Result<Option<Vec<u8>>> {
         let timeout = PollTimeout::try_from(patience.to_duration()).unwrap_or(PollTimeout::MAX);
         if poll(&mut [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)], timeout)? == 0 {

@@ -74,6 +74,9 @@ impl PictureMemory {
     }
 
     /// A dma-buf with it, for another device or process. Others may lie in it too.
+    ///
+    /// # Errors
+    /// When this process may open no further fd (`EMFILE`).
     pub fn dma_buf(&self) -> Result<OwnedFd, KmsError> {
         self.dma_buf.try_clone().map_err(|error| KmsError::io("share", "display memory", error))
     }
@@ -114,6 +117,9 @@ pub struct DumbBuffer {
 
 impl DumbBuffer {
     /// Allocates room for `width` x `height` pixels of 4 bytes, dark.
+    ///
+    /// # Errors
+    /// When the card refuses the memory, or it cannot be exported as a dma-buf or mapped here.
     pub fn new(card: &Card, width_px: u32, height_px: u32) -> Result<Self, KmsError> {
         let info = drm_ffi::mode::dumbbuffer::create(card.as_fd(), width_px, height_px, 32, 0)
             .map_err(|error| KmsError::io("allocate display memory on", card.name(), error))?;
@@ -137,6 +143,10 @@ impl DumbBuffer {
     /// nothing shows any longer. In one piece the mapping lasts; in several each flip makes and drops one, and every
     /// now and then the kernel stops for tens of milliseconds to forget their addresses (`mm/vmalloc.c`, the lazy
     /// purge).
+    ///
+    /// # Errors
+    /// When the card refuses memory for all of them in one piece, or for any of them, or it cannot be exported or
+    /// mapped.
     pub fn several(
         card: &Arc<Card>,
         width_px: u32,
@@ -251,6 +261,10 @@ pub struct ModeBlob {
 
 impl ModeBlob {
     /// Hands the mode to the kernel.
+    ///
+    /// # Errors
+    /// When the card sets no modes (`EOPNOTSUPP`) or is gone (`ENODEV`). Whether it can show the mode is said by the
+    /// commit.
     pub fn new(card: &Arc<Card>, mode: &Mode) -> Result<Self, KmsError> {
         let mut bytes = mode_bytes(&mode.raw);
         let info = drm_ffi::mode::create_property_blob(card.as_fd(), &mut bytes)

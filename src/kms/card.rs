@@ -42,6 +42,9 @@ impl drm::control::Device for Card {}
 
 impl Card {
     /// Opens a card node. The first to open a card that nobody drives becomes its master.
+    ///
+    /// # Errors
+    /// When the node is not there (`ENOENT`), or this user has no rights on it (`EACCES`).
     pub fn open(path: &Path) -> Result<Self, KmsError> {
         let name = path.display().to_string();
         let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
@@ -50,6 +53,9 @@ impl Card {
     }
 
     /// Opens the same card anew, whatever its node is called: a file of its own, with none of this one's rights.
+    ///
+    /// # Errors
+    /// When this user has no rights on the card's node (`EACCES`), or the card is gone (`ENODEV`).
     pub fn reopen(&self) -> Result<Self, KmsError> {
         // Opening a link of proc_pid_fd(5) opens what it leads to, and does not copy the fd as dup(2) would.
         let node = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
@@ -57,6 +63,9 @@ impl Card {
     }
 
     /// Takes over a lease or card fd that came from elsewhere; makes it close-on-exec and non-blocking.
+    ///
+    /// # Errors
+    /// When the fd's flags cannot be changed, as those of one that was opened with `O_PATH` (`EBADF`).
     pub fn from_fd(fd: OwnedFd, name: impl Into<String>) -> Result<Self, KmsError> {
         let name = name.into();
         fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
@@ -73,7 +82,10 @@ impl Card {
         Self { _first_call: first_call(&fd), fd, name: name.into() }
     }
 
-    /// Takes over a lease or card that this process was started with, by its fd's number. `EBADF` where it was not.
+    /// Takes over a lease or card that this process was started with, by its fd's number.
+    ///
+    /// # Errors
+    /// `EBADF` when the process was not started with that fd, has taken it already, or it is one of the standard three.
     pub fn inherit(number: i32) -> Result<Self, KmsError> {
         let name = format!("fd {number}");
         let fd = ioctl::take_inherited(number).map_err(|errno| KmsError::call("take over", &name, errno))?;
@@ -81,6 +93,9 @@ impl Card {
     }
 
     /// The card nodes of this machine, in order.
+    ///
+    /// # Errors
+    /// [`KmsError::NoCard`] when there is none.
     pub fn paths() -> Result<Vec<PathBuf>, KmsError> {
         let mut paths: Vec<PathBuf> = std::fs::read_dir("/dev/dri")
             .into_iter()
@@ -101,12 +116,18 @@ impl Card {
     }
 
     /// The kernel's device number, the same for every fd of one card.
+    ///
+    /// # Errors
+    /// When the kernel has no memory left to look at the fd (`ENOMEM`).
     pub fn device_number(&self) -> Result<u64, KmsError> {
         let status = fstat(&self.fd).map_err(|errno| self.error("look at", errno))?;
         Ok(status.st_rdev)
     }
 
     /// The driver's name, `amdgpu` say.
+    ///
+    /// # Errors
+    /// When the fd is no card's (`ENOTTY`), or the card is gone (`ENODEV`).
     pub fn driver(&self) -> Result<String, KmsError> {
         let driver =
             self.get_driver().map_err(|error| KmsError::io("ask for the driver of", &self.name, error))?;
@@ -114,6 +135,9 @@ impl Card {
     }
 
     /// Becomes DRM master: from here on nobody else can set modes.
+    ///
+    /// # Errors
+    /// `EACCES` when another is master, or this user may not become it.
     pub fn become_master(&self) -> Result<(), KmsError> {
         self.acquire_master_lock().map_err(|error| {
             // The kernel says EBUSY when another master is active.
@@ -123,6 +147,10 @@ impl Card {
     }
 
     /// Gives mastership back.
+    ///
+    /// # Errors
+    /// `EINVAL` when this fd is not the master; `EACCES` when it never was, or became it in another process, and this
+    /// one is not root.
     pub fn drop_master(&self) -> Result<(), KmsError> {
         self.release_master_lock().map_err(|error| KmsError::io("drop mastership of", &self.name, error))
     }
@@ -138,6 +166,9 @@ impl Card {
     }
 
     /// Asks for universal planes and atomic commits. A lease fd has to be asked anew: it does not inherit them.
+    ///
+    /// # Errors
+    /// When the driver has no atomic mode setting (`EOPNOTSUPP`), or the card is gone (`ENODEV`).
     pub fn enable_atomic(&self) -> Result<(), KmsError> {
         for capability in [ClientCapability::UniversalPlanes, ClientCapability::Atomic] {
             self.set_client_capability(capability, true)
@@ -152,6 +183,9 @@ impl Card {
     }
 
     /// The CRTCs this fd can see, in the order that `possible_crtcs` masks count them.
+    ///
+    /// # Errors
+    /// When its driver sets no modes (`EOPNOTSUPP`), or the card is gone (`ENODEV`).
     pub fn crtcs(&self) -> Result<Vec<CrtcId>, KmsError> {
         let resources =
             ioctl::get_resources(self.as_fd()).map_err(|errno| self.error("list the CRTCs of", errno))?;
@@ -159,6 +193,9 @@ impl Card {
     }
 
     /// The connectors this fd can see.
+    ///
+    /// # Errors
+    /// When its driver sets no modes (`EOPNOTSUPP`), or the card is gone (`ENODEV`).
     pub fn connectors(&self) -> Result<Vec<ConnectorId>, KmsError> {
         let resources = ioctl::get_resources(self.as_fd())
             .map_err(|errno| self.error("list the connectors of", errno))?;
@@ -166,13 +203,20 @@ impl Card {
     }
 
     /// The planes this fd can see; all of them only after [`enable_atomic`](Self::enable_atomic).
+    ///
+    /// # Errors
+    /// When its driver sets no modes (`EOPNOTSUPP`), or the card is gone (`ENODEV`).
     pub fn planes(&self) -> Result<Vec<PlaneId>, KmsError> {
         let planes =
             ioctl::get_planes(self.as_fd()).map_err(|errno| self.error("list the planes of", errno))?;
         Ok(planes.into_iter().filter_map(PlaneId::new).collect())
     }
 
-    /// The newest vblank of a CRTC. Needs neither master nor lease. `EINVAL` while the CRTC is off.
+    /// The newest vblank of a CRTC. Needs neither master nor lease.
+    ///
+    /// # Errors
+    /// `EINVAL` while the CRTC is off, `ENOENT` where this fd sees no such CRTC, `EOPNOTSUPP` where the driver counts
+    /// no vblanks.
     pub fn vblank(&self, crtc: CrtcId) -> Result<Vblank, KmsError> {
         let (sequence, time_ns) = ioctl::get_sequence(self.as_fd(), crtc)
             .map_err(|errno| KmsError::call("read the vblank count of", crtc, errno))?;
@@ -180,6 +224,9 @@ impl Card {
     }
 
     /// The mode that a CRTC is on in; `None` while it is off.
+    ///
+    /// # Errors
+    /// When this fd sees no such CRTC (`ENOENT`).
     pub fn mode_of(&self, crtc: CrtcId) -> Result<Option<Mode>, KmsError> {
         let info = drm_ffi::mode::get_crtc(self.as_fd(), crtc.raw())
             .map_err(|error| KmsError::io("read", crtc, error))?;
@@ -187,6 +234,9 @@ impl Card {
     }
 
     /// Asks for an event at the first vblank that is `sequence` or later.
+    ///
+    /// # Errors
+    /// As [`vblank`](Self::vblank), and when too many events wait to be read (`ENOMEM`).
     pub fn queue_vblank(&self, crtc: CrtcId, sequence: u64, user_data: u64) -> Result<(), KmsError> {
         ioctl::queue_sequence(self.as_fd(), crtc, 0, sequence, user_data)
             .map(drop)
@@ -194,6 +244,9 @@ impl Card {
     }
 
     /// Reads what events there are into `buffer`, without waiting; how many bytes of it were filled.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read. That no event has come yet is no refusal.
     pub fn read_events(&self, buffer: &mut [u8]) -> Result<usize, KmsError> {
         loop {
             count_system_call();
@@ -207,6 +260,10 @@ impl Card {
     }
 
     /// Leases objects out; the lessee's fd is close-on-exec.
+    ///
+    /// # Errors
+    /// When this fd is not the master (`EACCES`), an object is leased already (`EBUSY`) or not there (`ENOENT`), or
+    /// they lack a connector, a CRTC or a plane (`EINVAL`).
     pub fn create_lease(&self, objects: &[ObjectId]) -> Result<(LesseeId, OwnedFd), KmsError> {
         let raw: Vec<RawResourceHandle> =
             objects.iter().filter_map(|object| from_u32(object.raw())).collect();
@@ -219,6 +276,9 @@ impl Card {
     }
 
     /// Who leases from this master; leases that were revoked are not among them.
+    ///
+    /// # Errors
+    /// When this fd is not the master (`EACCES`).
     pub fn lessees(&self) -> Result<Vec<LesseeId>, KmsError> {
         let lessees =
             ioctl::list_lessees(self.as_fd()).map_err(|errno| self.error("list the lessees of", errno))?;
@@ -226,17 +286,26 @@ impl Card {
     }
 
     /// Takes all objects from a lessee. The picture stays as it is until someone commits.
+    ///
+    /// # Errors
+    /// When this fd is not the master (`EACCES`), or the lease's last fd was closed already (`ENOENT`).
     pub fn revoke_lease(&self, lessee: LesseeId) -> Result<(), KmsError> {
         drm_ffi::mode::revoke_lease(self.as_fd(), lessee.raw())
             .map_err(|error| KmsError::io("revoke", lessee, error))
     }
 
     /// The ids of all objects of this lease; none once it was revoked.
+    ///
+    /// # Errors
+    /// When the lessor is not the card's master now, or is gone (`EACCES`).
     pub fn leased_objects(&self) -> Result<Vec<u32>, KmsError> {
         ioctl::get_lease(self.as_fd()).map_err(|errno| self.error("list the lease's objects of", errno))
     }
 
     /// How many there are of them. Allocates nothing: the vblank loop asks.
+    ///
+    /// # Errors
+    /// As [`leased_objects`](Self::leased_objects).
     pub fn leased_object_count(&self) -> Result<usize, Errno> {
         ioctl::count_leased(self.as_fd()).map(|count| count as usize)
     }

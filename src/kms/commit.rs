@@ -24,6 +24,9 @@ impl Request {
     }
 
     /// Sets a property. All properties of one object are set one after the other.
+    ///
+    /// # Panics
+    /// In a debug build, when an object's properties are not set one after the other.
     pub fn set(&mut self, object: impl Into<ObjectId>, property: PropertyId, value: u64) -> &mut Self {
         let object = object.into().raw();
         if self.objects.last() == Some(&object) {
@@ -38,7 +41,10 @@ impl Request {
         self
     }
 
-    /// Changes a value set before. Panics if it never was.
+    /// Changes a value set before.
+    ///
+    /// # Panics
+    /// When that property of that object was never set.
     pub fn change(&mut self, object: impl Into<ObjectId>, property: PropertyId, value: u64) {
         let object = object.into().raw();
         let index =
@@ -70,6 +76,10 @@ impl CommitFlags {
 }
 
 /// Commits. `user_data` comes back in the flip event, if one was asked for.
+///
+/// # Errors
+/// When an object is not this fd's (`ENOENT`), the fd or its lessor is not master (`EACCES`), a flip is under way
+/// (`EBUSY`), or the hardware cannot show it (`EINVAL`).
 pub fn commit(
     card: &Card,
     flags: CommitFlags,
@@ -86,6 +96,9 @@ pub fn commit(
 }
 
 /// Sets a mode or turns a display off: asks with `TEST_ONLY` first, so that a refusal changes nothing.
+///
+/// # Errors
+/// As [`commit`], and in the test as a rule, where nothing has been changed.
 pub fn modeset(card: &Card, request: &mut Request) -> Result<(), KmsError> {
     commit(card, CommitFlags::TEST_ONLY.and(CommitFlags::MODESET), request, 0)?;
     commit(card, CommitFlags::MODESET, request, 0)

@@ -59,6 +59,9 @@ const CONNECTED: u32 = 1; // connector_status_connected, drm_connector.h
 impl Connector {
     /// Asks the kernel about a connector. With `probe` the display is asked anew, which takes tens of milliseconds
     /// and needs DRM master; without, the kernel's last knowledge is told.
+    ///
+    /// # Errors
+    /// When this fd sees no such connector (`ENOENT`), or its EDID is replaced while it is read.
     pub fn read(card: &Card, id: ConnectorId, probe: bool) -> Result<Self, KmsError> {
         let raw = ioctl::get_connector(card.as_fd(), id.raw(), probe)
             .map_err(|errno| KmsError::call("read", id, errno))?;

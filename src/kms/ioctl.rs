@@ -338,6 +338,9 @@ impl Mapping {
     }
 
     /// Copies rows of pixels in: `row_bytes` of each `source_pitch` bytes of `source` go to every `pitch` bytes here.
+    ///
+    /// # Panics
+    /// When a row would end beyond the mapping, or `source_pitch` is zero.
     pub fn copy_rows(&mut self, pitch: usize, source: &[u8], source_pitch: usize, row_bytes: usize) {
         for (row, pixels) in source.chunks(source_pitch).enumerate() {
             let pixels = &pixels[..row_bytes.min(pixels.len())];

@@ -27,6 +27,10 @@ impl Pipeline {
     /// Finds a free CRTC for a connector, its primary plane, and the overlay planes that are its alone. CRTCs and
     /// planes for which `taken` is true are left alone. The CRTC that drives the connector now comes first: taking
     /// another would leave its old one to whoever holds that.
+    ///
+    /// # Errors
+    /// [`KmsError::Missing`] when no CRTC that can drive the connector is free, with a primary plane; others when the
+    /// card's planes and CRTCs cannot be read.
     pub fn find(
         card: &Card,
         connector: &Connector,
@@ -80,6 +84,9 @@ impl Pipeline {
     }
 
     /// A commit that turns the display and its planes off.
+    ///
+    /// # Errors
+    /// When an object is not this fd's (`ENOENT`), or has no property for it ([`KmsError::NoProperty`]).
     pub fn off(&self, card: &Card) -> Result<Request, KmsError> {
         let mut request = self.without_picture(card)?;
         request.set(self.connector, Properties::of(card, self.connector)?.id("CRTC_ID")?, 0);
@@ -89,6 +96,9 @@ impl Pipeline {
     }
 
     /// A commit that takes all pictures away and leaves the display on: it shows black.
+    ///
+    /// # Errors
+    /// When a plane is not this fd's (`ENOENT`), or has no property for it ([`KmsError::NoProperty`]).
     pub fn without_picture(&self, card: &Card) -> Result<Request, KmsError> {
         let mut request = Request::new();
         for plane in self.planes() {
@@ -99,6 +109,9 @@ impl Pipeline {
     }
 
     /// A commit that lights the display in `mode` with a picture of the mode's size.
+    ///
+    /// # Errors
+    /// When an object is not this fd's (`ENOENT`), or has no property for it ([`KmsError::NoProperty`]).
     pub fn on(
         &self,
         card: &Card,
@@ -116,6 +129,9 @@ impl Pipeline {
     }
 
     /// A commit that puts a picture of the mode's size on a display that is on in that mode.
+    ///
+    /// # Errors
+    /// When the primary plane is not this fd's (`ENOENT`), or has no property for it ([`KmsError::NoProperty`]).
     pub fn picture(&self, card: &Card, mode: &Mode, picture: &Framebuffer) -> Result<Request, KmsError> {
         let mut request = Request::new();
         let crtc_raw = u64::from(self.crtc.raw());
@@ -139,6 +155,9 @@ impl Pipeline {
     }
 
     /// A commit that only changes the picture, to be kept and reused.
+    ///
+    /// # Errors
+    /// When the primary plane is not this fd's (`ENOENT`), or has no property for it ([`KmsError::NoProperty`]).
     pub fn flip(&self, card: &Card) -> Result<Flip, KmsError> {
         let property = Properties::of(card, self.primary)?.id("FB_ID")?;
         let mut request = Request::new();
@@ -157,6 +176,9 @@ pub struct Flip {
 
 impl Flip {
     /// Shows `picture` from the next vblank on; the flip event carries `user_data`.
+    ///
+    /// # Errors
+    /// As [`commit`](super::commit::commit): `EBUSY`, say, while the flip before is under way.
     pub fn show(&mut self, card: &Card, picture: &Framebuffer, user_data: u64) -> Result<(), KmsError> {
         self.request.change(self.plane, self.property, u64::from(picture.id().raw()));
         super::commit::commit(card, super::commit::CommitFlags::FLIP, &mut self.request, user_data)
@@ -165,6 +187,10 @@ impl Flip {
 
 /// The pipeline that a lease holds, as its lessee sees it: that of the connector `asked` for, or of the first where the
 /// lessor did not tell its number. A lessor may lend more than it was asked for, and other things.
+///
+/// # Errors
+/// [`KmsError::Missing`] when the connector, or a CRTC with a primary plane for it, is not in the lease; others when
+/// what is in it cannot be read.
 pub fn leased_pipeline(card: &Card, asked: Option<ConnectorId>) -> Result<Pipeline, KmsError> {
     let missing = |object| KmsError::Missing {
         place: card.name().to_string(),

@@ -37,6 +37,9 @@ pub struct Plane {
 
 impl Plane {
     /// The framebuffer that a plane shows now: one call where [`read`](Self::read) makes dozens.
+    ///
+    /// # Errors
+    /// When this fd sees no such plane (`ENOENT`).
     pub fn shown(card: &Card, id: PlaneId) -> Result<Option<FramebufferId>, KmsError> {
         let info = drm_ffi::mode::get_plane(card.as_fd(), id.raw(), None)
             .map_err(|error| KmsError::io("read", id, error))?;
@@ -44,6 +47,9 @@ impl Plane {
     }
 
     /// Fourcc codes of the pixel formats that a plane takes: one call, as [`shown`](Self::shown).
+    ///
+    /// # Errors
+    /// When this fd sees no such plane (`ENOENT`).
     pub fn formats_of(card: &Card, id: PlaneId) -> Result<Vec<u32>, KmsError> {
         let mut formats = Vec::new();
         drm_ffi::mode::get_plane(card.as_fd(), id.raw(), Some(&mut formats))
@@ -52,6 +58,9 @@ impl Plane {
     }
 
     /// Asks the kernel about a plane.
+    ///
+    /// # Errors
+    /// When this fd sees no such plane (`ENOENT`).
     pub fn read(card: &Card, id: PlaneId) -> Result<Self, KmsError> {
         let mut formats = Vec::new();
         let info = drm_ffi::mode::get_plane(card.as_fd(), id.raw(), Some(&mut formats))

@@ -15,6 +15,9 @@ pub struct Properties {
 
 impl Properties {
     /// Reads all properties of an object.
+    ///
+    /// # Errors
+    /// When this fd sees no such object (`ENOENT`).
     pub fn of(card: &Card, object: impl Into<ObjectId> + std::fmt::Display + Copy) -> Result<Self, KmsError> {
         let pairs = ioctl::get_properties(card.as_fd(), object.into())
             .map_err(|errno| KmsError::call("read the properties of", object, errno))?;
@@ -29,6 +32,9 @@ impl Properties {
     }
 
     /// A property's id, where the object has it.
+    ///
+    /// # Errors
+    /// [`KmsError::NoProperty`] when the object has none of that name.
     pub fn id(&self, name: &'static str) -> Result<PropertyId, KmsError> {
         self.find(name)
             .map(|(id, _)| id)
@@ -41,6 +47,9 @@ impl Properties {
     }
 
     /// The bytes of a blob property, where the object has it and it is set.
+    ///
+    /// # Errors
+    /// When the property has another blob by now, and that one is gone (`ENOENT`).
     pub fn blob(&self, card: &Card, name: &str) -> Result<Option<Vec<u8>>, KmsError> {
         let Some(id) = self.value(name).and_then(|value| BlobId::new(value as u32)) else { return Ok(None) };
         let mut bytes = Vec::new();

@@ -28,6 +28,9 @@ const KERNEL_GROUP: u32 = 1; // kobject_uevent.c multicasts to group 1
 
 impl UeventSocket {
     /// Starts listening.
+    ///
+    /// # Errors
+    /// When this process may open no such socket, as in some sandboxes, or no further fd (`EMFILE`).
     pub fn open() -> Result<Self, KmsError> {
         let refused = |errno| KmsError::call("listen to", "the kernel's announcements", errno);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

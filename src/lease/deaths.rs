@@ -32,6 +32,9 @@ const LOOK_EVERY: Span = Span::from_ms(2);
 
 impl Deaths {
     /// Watches nobody yet.
+    ///
+    /// # Errors
+    /// When this process may open no further fd (`EMFILE`).
     pub fn new() -> Result<Self, KmsError> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
             .map_err(|errno| KmsError::call("watch for the deaths of", "lessees", errno))?;

@@ -39,6 +39,9 @@ const MOST_BYTES: u64 = 1 << 20;
 
 impl Ledger {
     /// An empty one.
+    ///
+    /// # Errors
+    /// When this process may open no further fd (`EMFILE`), or there is no memory left (`ENOMEM`).
     pub fn new() -> Result<Self, KmsError> {
         let memory = memfd_create(c"leasehold-ledger", MFdFlags::MFD_CLOEXEC)
             .map_err(|errno| KmsError::call("make memory for", "the ledger of leases", errno))?;
@@ -59,6 +62,9 @@ impl Ledger {
     }
 
     /// Writes down all leases that are out. Who dies between the two calls leaves the new line and an end of the old one.
+    ///
+    /// # Errors
+    /// When there is no memory left for it, or the fd that was kept is not for writing (`EBADF`).
     pub fn write(&self, entries: &[Entry]) -> Result<(), KmsError> {
         let line = print(entries);
         let write = self.memory.write_all_at(&line, 0).and_then(|()| self.memory.set_len(line.len() as u64));

@@ -22,6 +22,9 @@ pub enum OnEnd {
 
 /// Leases pipelines out of a card that this process is master of. The fd is for the lessee alone: while anyone keeps
 /// a copy, its death does not end the lease.
+///
+/// # Errors
+/// When this process is not the master (`EACCES`), or an object is leased already (`EBUSY`).
 pub fn lease_out(card: &Card, pipelines: &[Pipeline]) -> Result<(LesseeId, OwnedFd), KmsError> {
     let objects: Vec<ObjectId> = pipelines.iter().flat_map(Pipeline::objects).collect();
     card.create_lease(&objects)
@@ -29,6 +32,9 @@ pub fn lease_out(card: &Card, pipelines: &[Pipeline]) -> Result<(LesseeId, Owned
 
 /// Ends a lease, unless the kernel has ended it already. The panel shows the lessee's last frame until it is
 /// [darkened](Darkening::darken).
+///
+/// # Errors
+/// When this process is not the master (`EACCES`).
 pub fn revoke(card: &Card, lessee: LesseeId) -> Result<(), KmsError> {
     match card.revoke_lease(lessee) {
         // Its last fd was closed (drm_mode_revoke_lease_ioctl, drm_lease.c).
@@ -51,6 +57,9 @@ pub struct Darkening {
 
 impl Darkening {
     /// For a pipeline that is about to be leased.
+    ///
+    /// # Errors
+    /// When an object of the pipeline is not there (`ENOENT`), or has no property for it ([`KmsError::NoProperty`]).
     pub fn prepare(card: &Card, pipeline: &Pipeline, on_end: OnEnd) -> Result<Self, KmsError> {
         let off = pipeline.off(card)?;
         let without_picture = match on_end {
@@ -71,6 +80,10 @@ impl Darkening {
     }
 
     /// Darkens the panel, and returns when it is dark.
+    ///
+    /// # Errors
+    /// When the kernel refuses the commit, as it does while this process is not the master (`EACCES`), or memory for a
+    /// black picture.
     pub fn darken(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {
         let Some(request) = &mut self.without_picture else { return self.turn_off(card) };
         self.holds_black = true;
@@ -82,6 +95,9 @@ impl Darkening {
     }
 
     /// Turns the panel off.
+    ///
+    /// # Errors
+    /// When the kernel refuses the commit, as it does while this process is not the master (`EACCES`).
     pub fn turn_off(&mut self, card: &Arc<Card>) -> Result<(), KmsError> {
         modeset(card, &mut self.off)?;
         self.holds_black = false;

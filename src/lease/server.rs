@@ -77,6 +77,9 @@ struct Connection {
 impl Server {
     /// Opens the socket `name` in `$XDG_RUNTIME_DIR`. Only the user who runs this can connect, or everyone with `shared`:
     /// who connects is asked of the kernel either way.
+    ///
+    /// # Errors
+    /// When there is no folder for sockets, the name is in use or no file name, or this user may not write there.
     pub fn bind(name: &str, shared: bool) -> Result<Self, SocketError> {
         let socket = listen(name, shared)?;
         limits::refuse_fds(&socket);

@@ -74,6 +74,9 @@ impl Service {
     /// With a `ledger`, a lessor that died can be followed by another: keep copies of the card's fd and of the ledger's
     /// where they outlive this process (see [`supervisor`](super::supervisor)), and start the next one with both. Its
     /// lessees then keep their leases. Whatever else was leased from the card, and nobody wrote down, ends.
+    ///
+    /// # Errors
+    /// When this process is not the card's master (`EACCES`), or has no fds left to hear of hotplugs and deaths with.
     pub fn start(
         card: Arc<Card>,
         wire: Wire,
@@ -121,6 +124,10 @@ impl Service {
     }
 
     /// What the caller keeps for itself from here on, in place of what it kept before. What is leased stays leased.
+    ///
+    /// # Errors
+    /// When the card's connectors cannot be listed, as of one that is gone (`ENODEV`). What was given is kept all the
+    /// same.
     pub fn keep(&mut self, kept: Vec<ObjectId>) -> Result<(), KmsError> {
         self.kept = kept;
         self.look()?;

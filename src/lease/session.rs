@@ -49,6 +49,10 @@ pub struct Session {
 
 impl Session {
     /// Makes this process the master of a card, through its seat or without one.
+    ///
+    /// # Errors
+    /// When the card cannot be opened or has another master, or there is a seat that does not lend it: another session
+    /// is in front, say.
     pub fn own(path: &Path) -> Result<(Card, Self), SessionError> {
         #[cfg(feature = "seat")]
         if seat::is_wanted()
@@ -76,6 +80,9 @@ impl Session {
     /// Has the service pause, or end its leases, where another session has come to the front since this was last
     /// called, and resume where this one has. To be called before [`Service::dispatch`], and once before waiting for the
     /// first time.
+    ///
+    /// # Errors
+    /// [`SessionError::Gone`] when the seat manager went away.
     pub fn follow(&mut self, service: &mut Service, pause: Pause) -> Result<(), SessionError> {
         #[cfg(feature = "seat")]
         if let Some(seat) = &mut self.seat {
@@ -104,6 +111,9 @@ impl Session {
     }
 
     /// Ends the session: the next one may have the card.
+    ///
+    /// # Errors
+    /// When no seat lends the card, and it is not ours (`EINVAL`, `EACCES`).
     pub fn give_back(self, card: &Card) -> Result<(), KmsError> {
         #[cfg(feature = "seat")]
         if self.seat.is_some() {

@@ -38,6 +38,9 @@ const LAST_WORDS: Span = Span::from_ms(50);
 
 impl Watch {
     /// Starts it.
+    ///
+    /// # Errors
+    /// When this process can have no further fd or thread.
     pub fn start(probe: Arc<Probe>, keeper: Keeper) -> std::io::Result<Self> {
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let silent = AtomicBool::new(keeper.fd().is_none());

@@ -6,6 +6,9 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// `value` as JSON. An array stands on one line; an array of arrays has a line for each.
+///
+/// # Panics
+/// When `value` has a map whose keys can be none of JSON's.
 pub fn tidy(value: &impl Serialize) -> String {
     let mut json = Vec::new();
     value

@@ -31,6 +31,9 @@ const NAP: Span = Span::from_ms(100);
 impl Recording {
     /// Starts to read `records`. What the GPU's counter says is asked of `device`. With `trace`, every record goes into that
     /// file as well, in Chrome's format.
+    ///
+    /// # Errors
+    /// When no thread can be started. Whether the trace could be written is told at the [end](Self::finish).
     pub fn start(records: RecordReader, device: Arc<Device>, trace: Option<PathBuf>) -> io::Result<Self> {
         let (stop, stopped) = channel();
         let numbers = Arc::new(Mutex::new(Numbers::default()));

@@ -94,6 +94,9 @@ pub struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     /// Begins one in `file`.
+    ///
+    /// # Errors
+    /// When `file` cannot be written to.
     pub fn begin(file: &'a mut dyn Write, gpu: GpuClock) -> io::Result<Self> {
         let long_ago = Instant::from_ns(i64::MIN);
         let (shown, app_submit, busy) = (None, long_ago, [long_ago; Track::ALL.len()]);
@@ -121,6 +124,9 @@ impl<'a> Trace<'a> {
     }
 
     /// Adds a frame. Frames come in the order in which they were shown.
+    ///
+    /// # Errors
+    /// When the file cannot be written to.
     pub fn add(&mut self, record: &Record, gpu: GpuTimes) -> io::Result<()> {
         let frame = &record.frame;
         let (number, name) = (self.frames, format!("frame {}", self.frames));
@@ -154,6 +160,9 @@ impl<'a> Trace<'a> {
     }
 
     /// Ends it, with what became of the lease.
+    ///
+    /// # Errors
+    /// When the file cannot be written to.
     pub fn finish(mut self, events: &[Event]) -> io::Result<()> {
         self.show(self.frames, None)?;
         for event in events {

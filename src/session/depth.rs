@@ -58,6 +58,9 @@ const TEN: PixelFormat = PixelFormat::Xrgb2101010;
 
 impl Depth {
     /// The pixels to draw, with a device that `draws` those of 10 bits or does not; else who cannot do with them.
+    ///
+    /// # Errors
+    /// When 10 bits are asked for, and the plane or the device cannot do with them.
     pub fn format(self, able: TenBits, draws: bool) -> Result<PixelFormat, &'static str> {
         match (self, able.plane, draws) {
             (Self::Ten, false, _) => Err("its plane takes no pixels of 10 bits (DRM_FORMAT_XRGB2101010)"),

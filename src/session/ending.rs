@@ -61,6 +61,9 @@ impl Ending {
     }
 
     /// The last picture on the panel, in panel codes; `None` where there was none.
+    ///
+    /// # Errors
+    /// When the device is lost, or has no memory left for the copy.
     pub fn picture(&self) -> Result<Option<PanelPicture>, VulkanError> {
         let Some(image) = &self.run.last_picture else { return Ok(None) };
         Readback::new(&self.device, image, self.means.format)?.picture().map(Some)
@@ -71,7 +74,10 @@ impl Ending {
         self.display = None;
     }
 
-    /// An error where something else than the application and its limit ended it. Gives the display back.
+    /// How it ended. Gives the display back.
+    ///
+    /// # Errors
+    /// When something else than the application and its limit ended it.
     pub fn result(mut self) -> Result<(), SessionError> {
         self.take_error().map_or(Ok(()), Err)
     }

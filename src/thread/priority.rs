@@ -66,6 +66,9 @@ fn lock_memory() -> nix::Result<()> {
 }
 
 /// Whether this user may have a thread of this urgency: tried on one that ends at once.
+///
+/// # Errors
+/// When the system refuses it, with `EPERM` as a rule.
 pub fn may_be_realtime(urgency: Urgency) -> nix::Result<()> {
     let tried = std::thread::scope(|scope| scope.spawn(|| schedule(urgency, 0)).join());
     tried.unwrap_or_else(|panic| std::panic::resume_unwind(panic))

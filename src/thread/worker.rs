@@ -13,6 +13,9 @@ pub struct Worker {
 
 impl Worker {
     /// Does `work` on a thread of that name. It looks every now and then whether it is over.
+    ///
+    /// # Errors
+    /// When the system gives no further thread (`EAGAIN`).
     pub fn start(
         name: &'static str,
         work: impl FnOnce(&AtomicBool) + Send + 'static,

@@ -23,6 +23,9 @@ unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// A buffer of `length` bytes of zeros.
+    ///
+    /// # Errors
+    /// When the device has no memory left, or none that the CPU sees.
     pub fn new(
         device: &Arc<Device>,
         length: usize,

@@ -23,6 +23,9 @@ pub struct Commands {
 
 impl Commands {
     /// An empty command buffer.
+    ///
+    /// # Errors
+    /// When the driver has no memory left for it.
     pub fn new(device: &Arc<Device>) -> Result<Self, VulkanError> {
         let mut commands = Self {
             device: device.clone(),
@@ -49,6 +52,9 @@ impl Commands {
     }
 
     /// Records what `record` adds; the recording can be submitted any number of times.
+    ///
+    /// # Errors
+    /// When the driver has no memory left for what is recorded.
     pub fn record(&mut self, record: impl FnOnce(&mut Recording<'_>)) -> Result<(), VulkanError> {
         // SAFETY: `&mut self` and the rule that every submit is waited for keep the buffer out of use.
         unsafe {
@@ -71,6 +77,9 @@ impl Commands {
     }
 
     /// Records the same between two stamps of the device's counter, where it has one.
+    ///
+    /// # Errors
+    /// When the driver has no memory left for what is recorded, or for the stamps.
     pub fn record_timed(&mut self, record: impl FnOnce(&mut Recording<'_>)) -> Result<(), VulkanError> {
         let timestamps = match self.timestamps.take() {
             None => Timestamps::new(&self.device)?,
@@ -91,6 +100,9 @@ impl Commands {
     }
 
     /// Submits the recording and waits for it, at most `timeout`.
+    ///
+    /// # Errors
+    /// When the device is lost, or not done within `timeout`.
     pub fn run(&mut self, timeout: Span) -> Result<(), VulkanError> {
         self.submit()?;
         self.wait(timeout)

@@ -82,12 +82,18 @@ impl Candidate {
 
 impl Device {
     /// Opens the most capable device there is.
+    ///
+    /// # Errors
+    /// When no driver has both Vulkan 1.3 and a queue for graphics, or the driver refuses the device.
     pub fn open(instance: &Arc<Instance>) -> Result<Arc<Self>, VulkanError> {
         Self::open_for(instance, None)
     }
 
     /// Opens the best device for a thread of this urgency that waits for it: one that draws on the CPU does so on
     /// threads of the same urgency.
+    ///
+    /// # Errors
+    /// When no driver has both Vulkan 1.3 and a queue for graphics, or the driver refuses the device.
     pub fn open_for(instance: &Arc<Instance>, waiter: Option<Urgency>) -> Result<Arc<Self>, VulkanError> {
         let candidate = choose(instance)?;
         let memory_fd = candidate.has(khr::external_memory_fd::NAME);

@@ -21,6 +21,9 @@ pub struct Gate {
 
 impl Gate {
     /// A closed gate.
+    ///
+    /// # Errors
+    /// When the driver has no memory left for it.
     pub fn new(device: &Arc<Device>) -> Result<Self, VulkanError> {
         let mut kind = vk::SemaphoreTypeCreateInfo::default().semaphore_type(vk::SemaphoreType::TIMELINE);
         let info = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
@@ -30,6 +33,9 @@ impl Gate {
     }
 
     /// Lets through what was submitted behind it, and is closed for what comes later.
+    ///
+    /// # Errors
+    /// When the driver has no memory left to say so to the device.
     pub fn open(&mut self) -> Result<(), VulkanError> {
         let info = vk::SemaphoreSignalInfo::default().semaphore(self.raw).value(self.next);
         self.next += 1;

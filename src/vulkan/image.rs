@@ -83,6 +83,9 @@ impl DmaBuf {
 
 impl Image {
     /// A texture to be filled by upload and sampled.
+    ///
+    /// # Errors
+    /// When the device makes no images of that format and size, or has no memory left for one.
     pub fn texture(
         device: &Arc<Device>,
         format: vk::Format,
@@ -94,6 +97,9 @@ impl Image {
     }
 
     /// A target to draw on and read back, in the device's own memory.
+    ///
+    /// # Errors
+    /// When the device makes no images of that format and size, or has no memory left for one.
     pub fn target(
         device: &Arc<Device>,
         format: vk::Format,
@@ -104,6 +110,9 @@ impl Image {
     }
 
     /// A smaller or larger copy of a target, to be drawn by [`resize`](super::commands::Recording::resize) and read back.
+    ///
+    /// # Errors
+    /// When the device makes no images of that format and size, or has no memory left for one.
     pub fn copy(
         device: &Arc<Device>,
         format: vk::Format,
@@ -116,6 +125,9 @@ impl Image {
 
     /// How the device lays out a row-by-row target in memory from elsewhere; `None` when it cannot draw on such
     /// images at all.
+    ///
+    /// # Errors
+    /// When the device makes no images of that size.
     pub fn linear_layout(
         device: &Arc<Device>,
         format: vk::Format,
@@ -135,6 +147,9 @@ impl Image {
     }
 
     /// A target that lies in memory from elsewhere; `backing` keeps that memory alive.
+    ///
+    /// # Errors
+    /// When the device cannot import such memory or draw on it, or the image does not fit into it.
     pub fn target_in(
         device: &Arc<Device>,
         format: vk::Format,
@@ -157,6 +172,9 @@ impl Image {
     }
 
     /// A texture that lies in a dma-buf, to be sampled.
+    ///
+    /// # Errors
+    /// When the device cannot import such a dma-buf or sample it, or the image does not fit into it.
     pub fn texture_in(
         device: &Arc<Device>,
         format: vk::Format,

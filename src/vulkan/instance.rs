@@ -26,6 +26,9 @@ pub struct Instance {
 
 impl Instance {
     /// Loads Vulkan. With `validation`, every message of the layer is logged as an error and counted.
+    ///
+    /// # Errors
+    /// When there is no Vulkan loader or no driver, or validation is asked for and its layer not installed.
     pub fn new(validation: bool) -> Result<Self, VulkanError> {
         // SAFETY: loading libvulkan runs its initialisers, which have no requirements on us.
         let entry = unsafe { Entry::load() }.map_err(|error| VulkanError::NoLoader(error.to_string()))?;

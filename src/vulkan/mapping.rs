@@ -27,6 +27,12 @@ const PIXEL: usize = 4;
 
 impl Mapping {
     /// A texture of 8 bits each of red, green, blue and alpha, black, and its pixels. Its layout is `PREINITIALIZED`.
+    ///
+    /// # Errors
+    /// When the device cannot sample pictures laid out row by row, or has no memory left that the CPU sees.
+    ///
+    /// # Panics
+    /// When the driver tells of rows that overlap.
     pub fn new(
         device: &Arc<Device>,
         width_px: u32,

@@ -71,6 +71,9 @@ pub struct Resources<'a> {
 
 impl Pipeline {
     /// Builds a pipeline that draws on targets of `format`.
+    ///
+    /// # Errors
+    /// When the driver refuses a shader, or has no memory left for it.
     pub fn new(device: &Arc<Device>, shaders: Shaders<'_>, format: vk::Format) -> Result<Self, VulkanError> {
         let mut pipeline = Self {
             device: device.clone(),
@@ -237,6 +240,9 @@ pub struct Bindings {
 impl Bindings {
     /// Binds resources for a pipeline, or any other. The images are in `SHADER_READ_ONLY_OPTIMAL` whenever a draw reads
     /// them; they and the pipeline outlive the draws that use them.
+    ///
+    /// # Errors
+    /// When the driver has no memory left for them.
     pub fn new(pipeline: &Pipeline, resources: &Resources<'_>) -> Result<Self, VulkanError> {
         let device = &pipeline.device;
         let sizes = BINDINGS.map(|ty| vk::DescriptorPoolSize { ty, descriptor_count: 1 });

@@ -19,6 +19,9 @@ const STAMPS: u32 = 2;
 
 impl Timestamps {
     /// Two stamps not taken yet; `None` where the device's queue has no counter.
+    ///
+    /// # Errors
+    /// When the driver has no memory left for them.
     pub fn new(device: &Arc<Device>) -> Result<Option<Self>, VulkanError> {
         if device.counter.mask == 0 {
             return Ok(None);

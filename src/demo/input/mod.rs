@@ -41,6 +41,9 @@ pub struct Input {
 
 impl Input {
     /// Reads keyboards and mice on a thread of its own from now on, and steers with them.
+    ///
+    /// # Errors
+    /// When there are keyboards or mice and this user may read none of them, or no thread can be started.
     pub fn start(steering: Arc<Steering>) -> Result<Self, InputError> {
         let (told, ready) = channel();
         let reader = Worker::start("input", move |over| match Devices::open() {

@@ -17,6 +17,9 @@ pub type NamedFile = (String, Vec<u8>);
 /// The files of a headset: `config.json` and, where it has them, its mura maps; the same as it would give them over HID
 /// (`config.zlib`, `userdata.bin` and its first bytes); and `edid.bin`, unless no EDID of one block can describe its panel.
 /// The same headset always gives the same files.
+///
+/// # Panics
+/// When a map cannot be [encoded](crate::headset::mura::MuraMap::encode).
 pub fn files(headset: &Headset) -> Vec<NamedFile> {
     let json = serde_json::to_vec_pretty(&config(headset)).expect("numbers and texts are JSON");
     let mut files = Vec::new();

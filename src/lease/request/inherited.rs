@@ -15,6 +15,9 @@ use crate::kms::{Card, Connector};
 pub const VARIABLE: &str = "LEASEHOLD_LEASE_FD";
 
 /// Takes over the lease that the environment names.
+///
+/// # Errors
+/// When the variable is not set or no number, and as [`take`].
 pub fn from_environment(wanted: &Wanted) -> Result<Lease, RequestError> {
     let value = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
     let value = value.ok_or(RequestError::NothingInherited { variable: VARIABLE })?;
@@ -28,6 +31,10 @@ pub fn from_environment(wanted: &Wanted) -> Result<Lease, RequestError> {
 
 /// Takes over fd number `fd`, a lease or a card whose master it is. Each can be taken once. Of a card, or a lease
 /// on several connectors, it is the one that is wanted; the only connector of a lease is taken as it is.
+///
+/// # Errors
+/// When the process was not started with that fd or has taken it already, it is no lease or card, or what is wanted is
+/// not to be had of it.
 pub fn take(fd: i32, wanted: &Wanted) -> Result<Lease, RequestError> {
     let card = Card::inherit(fd).map_err(|_| RequestError::NotInherited { fd })?;
     card.driver().map_err(|_| RequestError::NotADisplay { fd })?;

@@ -13,6 +13,10 @@ use super::{Keeper, Lease, RequestError, Source, Wanted, headset_of};
 use crate::kms::{Card, KmsError};
 
 /// Opens `card` (else each in turn) and takes the connector that is wanted.
+///
+/// # Errors
+/// When there is no card, or none to be had with what is wanted; of several the error is that of the one which came
+/// nearest to a headset.
 pub fn open(card: Option<&Path>, wanted: &Wanted) -> Result<Lease, RequestError> {
     if let Some(path) = card {
         return open_one(path, wanted);
@@ -28,6 +32,9 @@ pub fn open(card: Option<&Path>, wanted: &Wanted) -> Result<Lease, RequestError>
 }
 
 /// The cards of this machine, in order; at least one.
+///
+/// # Errors
+/// [`RequestError::NoCard`] when there is none.
 pub fn cards() -> Result<Vec<PathBuf>, RequestError> {
     Card::paths().map_err(|error| match error {
         KmsError::NoCard => RequestError::NoCard,
@@ -36,11 +43,19 @@ pub fn cards() -> Result<Vec<PathBuf>, RequestError> {
 }
 
 /// Opens `card` and becomes its master, so that nobody else can set modes until it is closed.
+///
+/// # Errors
+/// When the card cannot be opened, is no display card, has another master ([`RequestError::Held`]), or no atomic mode
+/// setting.
 pub fn own(card: &Path) -> Result<Card, RequestError> {
     master_of(open_card(card)?, card)
 }
 
 /// Becomes master of what was opened at `path`, unless it is already.
+///
+/// # Errors
+/// [`RequestError::Held`] when another is master, or this user may not become it; also when the driver has no atomic
+/// mode setting.
 pub fn master_of(owned: Card, path: &Path) -> Result<Card, RequestError> {
     if !owned.is_master() && owned.become_master().is_err() {
         let holders = holders(path).map_or(String::new(), |names| format!(" ({names})"));
@@ -68,6 +83,9 @@ pub fn own_again(fd: OwnedFd, path: &Path) -> Option<Card> {
 
 /// Opens `card` to look and not to touch: where that brings mastership, it is given back at once. Also tells whether it
 /// did, which is to say that the card had no master.
+///
+/// # Errors
+/// When the card cannot be opened, is no display card, or the kernel does not take mastership back.
 pub fn look(card: &Path) -> Result<(Card, bool), RequestError> {
     let opened = open_card(card)?;
     let free = opened.is_master();

@@ -30,6 +30,10 @@ const USUAL_SOCKETS: [&str; 2] = ["wayland-0", "leasehold-0"];
 
 /// Asks for a lease on the connector that is wanted. `socket` is a name in `$XDG_RUNTIME_DIR` or a path; without one,
 /// `$WAYLAND_DISPLAY`, else the usual names are tried. No answer is waited for longer than `timeout` in all.
+///
+/// # Errors
+/// When no compositor is there or it leases nothing, what is wanted is not on offer, the lease is denied, or no answer
+/// comes in time.
 pub fn request(socket: Option<&str>, wanted: &Wanted, timeout: Span) -> Result<Lease, RequestError> {
     let mut session = Session::open(socket, Deadline::after(timeout))?;
     session.learn_offers()?;
@@ -37,6 +41,9 @@ pub fn request(socket: Option<&str>, wanted: &Wanted, timeout: Span) -> Result<L
 }
 
 /// What is on offer: the socket asked and the connectors' names, none of which is leased. Looks where [`request`] does.
+///
+/// # Errors
+/// When no compositor is there, it leases nothing, or it does not answer in time.
 pub fn offers(socket: Option<&str>, timeout: Span) -> Result<(String, Vec<String>), RequestError> {
     let mut session = Session::open(socket, Deadline::after(timeout))?;
     session.learn_offers()?;
@@ -46,6 +53,9 @@ pub fn offers(socket: Option<&str>, timeout: Span) -> Result<(String, Vec<String
 
 /// As [`request`], once there is something to ask for; `None` when `give_up` says so first, which is asked now and then.
 /// `timeout` is for each answer that the compositor owes.
+///
+/// # Errors
+/// As [`request`], but what is not on offer is waited for.
 pub fn request_when_offered(
     socket: Option<&str>,
     wanted: &Wanted,

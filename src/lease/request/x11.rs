@@ -31,11 +31,18 @@ const BETWEEN_REQUESTS: std::time::Duration = std::time::Duration::from_millis(5
 
 /// Asks the X server at `display`, else at `$DISPLAY`, for a lease on the output that is wanted. No answer is waited for
 /// longer than `timeout` in all.
+///
+/// # Errors
+/// When no X server is there or it leases nothing, what is wanted is not among its outputs, the lease is refused, or no
+/// answer comes in time.
 pub fn request(display: Option<&str>, wanted: &Wanted, timeout: Span) -> Result<Lease, RequestError> {
     Session::open(display, Deadline::after(timeout))?.lease(wanted)
 }
 
 /// The X server asked, and the headsets that it has, by name. Looks where [`request`] does.
+///
+/// # Errors
+/// When no X server is there, it leases nothing, or it does not answer in time.
 pub fn offers(display: Option<&str>, timeout: Span) -> Result<(String, Vec<String>), RequestError> {
     let session = Session::open(display, Deadline::after(timeout))?;
     let outputs = session.outputs(Look::Probe)?;

@@ -82,6 +82,9 @@ const PATIENCE: TimeVal = TimeVal::new(0, 100_000);
 impl Supervisor {
     /// Reads the environment, once, and takes over the fds that were handed to this process. Those are close-on-exec
     /// from here on, which they were not before (sd_listen_fds(3), NOTES); a second supervisor gets none of them.
+    ///
+    /// # Errors
+    /// When one of its variables makes no sense, or this process can have no socket to answer with.
     pub fn from_environment() -> Result<Self, SupervisorError> {
         let environment = Environment::read(std::env::var_os, std::process::id())?;
         let fds = environment.fds.iter().cloned();
@@ -97,16 +100,28 @@ impl Supervisor {
     }
 
     /// Says that all is set up: units that are ordered after this one may start.
+    ///
+    /// # Errors
+    /// When the supervisor's socket does not take the message, or is full and stays so for a tenth of a second
+    /// (`EAGAIN`).
     pub fn ready(&self) -> Result<(), SupervisorError> {
         self.tell("READY=1", None)
     }
 
     /// Says that the end is in order and no crash.
+    ///
+    /// # Errors
+    /// When the supervisor's socket does not take the message, or is full and stays so for a tenth of a second
+    /// (`EAGAIN`).
     pub fn stopping(&self) -> Result<(), SupervisorError> {
         self.tell("STOPPING=1", None)
     }
 
     /// Says that this process still does its work.
+    ///
+    /// # Errors
+    /// When the supervisor's socket does not take the message, or is full and stays so for a tenth of a second
+    /// (`EAGAIN`).
     pub fn alive(&self) -> Result<(), SupervisorError> {
         self.tell("WATCHDOG=1", None)
     }
@@ -119,12 +134,18 @@ impl Supervisor {
 
     /// Gives a copy of `fd` to keep: should this process end without [forgetting](Self::forget) it, the next one finds
     /// it among its [`stored`](Self::stored). Several fds may share a name.
+    ///
+    /// # Errors
+    /// When the name is none for a stored fd, or the supervisor's socket does not take the message.
     pub fn store(&self, name: &str, fd: BorrowedFd<'_>) -> Result<(), SupervisorError> {
         // Without FDPOLL=0 an fd that hangs up is dropped, as a card's does with its card (sd_notify(3), FDPOLL).
         self.tell(&format!("FDSTORE=1\nFDNAME={}\nFDPOLL=0", checked(name)?), Some(fd))
     }
 
     /// Has all fds of that name dropped.
+    ///
+    /// # Errors
+    /// When the name is none for a stored fd, or the supervisor's socket does not take the message.
     pub fn forget(&self, name: &str) -> Result<(), SupervisorError> {
         self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={}", checked(name)?), None)
     }

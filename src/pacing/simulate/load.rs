@@ -80,6 +80,9 @@ impl Load {
 
     /// The load that a table in CSV tells: a header with the four columns, and a row for each frame. Empty lines and
     /// blanks around numbers do not count.
+    ///
+    /// # Errors
+    /// When the header is another, a row has not four cells, a cell is no number in its range, or there is no row.
     pub fn parse(text: &str) -> Result<Self, LoadError> {
         let mut lines = (1..).zip(text.trim_start_matches('\u{feff}').lines());
         let header = lines.next().map_or("", |(_, line)| line);
