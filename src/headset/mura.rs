@@ -51,18 +51,19 @@ impl MuraMap {
         Ok(Self { file: file.to_owned(), width, height, texels, crc32: crc32fast::hash(bytes) })
     }
 
-    /// The map as a file, with the serial number of the headset it is for, where that is known.
+    /// The map as a file, with the serial number of the headset it is for, where that is known. One with other letters
+    /// than Latin-1's is left out: a PNG's `tEXt` chunk has no room for them (PNG specification, 11.3.3).
     ///
     /// # Panics
-    /// When there is not one texel for each pixel of `width` by `height`, there is none at all, or the serial number
-    /// has letters that are not in Latin-1.
+    /// When there is not one texel for each pixel of `width` by `height`, or there is none at all.
     pub fn encode(&self, serial: Option<&str>) -> Vec<u8> {
         const MEMORY: &str = "memory takes all, and a map is no larger than a PNG can be";
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, self.width, self.height);
         encoder.set_color(ColorType::Grayscale);
         encoder.set_depth(BitDepth::Eight);
-        if let Some(serial) = serial {
+        let latin_1 = |serial: &&str| serial.chars().all(|letter| matches!(u32::from(letter), 1..=0xff));
+        if let Some(serial) = serial.filter(latin_1) {
             encoder.add_text_chunk(SERIAL_KEYWORD.to_owned(), serial.to_owned()).expect(MEMORY);
         }
         let mut writer = encoder.write_header().expect(MEMORY);
@@ -300,6 +301,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_map_is_written_for_a_headset_of_any_serial_number(serial in any::<String>()) {
+            let map = MuraMap::decode("m", &gray(1, 1, &[127]), 1, 1).unwrap();
+            let bytes = map.encode(Some(&serial));
+            prop_assert_eq!(&MuraMap::decode("m", &bytes, 1, 1).unwrap().texels, &map.texels);
+            prop_assert!(headset_serial(&bytes).is_none_or(|read| read == serial));
+        }
+
         #[test]
         fn survives_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = MuraMap::decode("m", &bytes, 8, 8);
