@@ -7,12 +7,15 @@ mod pass;
 use std::path::Path;
 use std::sync::Arc;
 
+use glam::{DQuat, DVec3};
 use leasehold::compositor::eye_images::Samples;
 use leasehold::compositor::readback::{PanelPicture, Readback};
 use leasehold::compositor::reference::{FlatLayer, Frame};
-use leasehold::compositor::{Anchor, Compositor, EyeImages, Layer, LayerImage, Options, Pixels, Pose, Quad};
+use leasehold::compositor::{
+    Anchor, Compositor, EyeImages, Layer, LayerImage, Options, Pixels, Pose, Quad, Seen,
+};
 use leasehold::files::read_headset;
-use leasehold::headset::{Channel, Headset, Mura};
+use leasehold::headset::{Channel, Headset, Illumination, Mura};
 use leasehold::kms::buffer::PixelFormat;
 use leasehold::vulkan::Image;
 use pass::gpu::{assert_valid, device};
@@ -156,12 +159,22 @@ fn waves([width_px, height_px]: [u32; 2], seed: f64) -> Pixels {
 
 /// Holds a picture to what the reference says of its frame: all but a few pixels within a code.
 fn is_the_reference(picture: &PanelPicture, frame: &Frame<'_>) {
+    is_the_reference_line_by_line(picture, &mut frame.clone(), |_| frame.shown);
+}
+
+/// The same where each line is seen from a pose of its own, -1 the first line and 1 the last.
+fn is_the_reference_line_by_line(
+    picture: &PanelPicture,
+    frame: &mut Frame<'_>,
+    shown_at: impl Fn(f64) -> Pose,
+) {
     let (mut checked, mut edge) = (0u32, 0u32);
     each_pixel(picture, |eye, place, codes| {
         // Every pixel of the small headset; of the large one, a grid that meets all columns and rows in the end.
         if picture.width_px > 1000 && (place[0] + 7 * place[1]) % 13 != 0 {
             return;
         }
+        frame.shown = shown_at((2.0 * f64::from(place[1]) + 1.0) / f64::from(picture.height_px) - 1.0);
         for channel in Channel::ALL {
             let expected = frame.code(eye, channel, place);
             let off = (f64::from(codes[channel.index()]) - expected.clamp(0.0, 255.0)).abs();
@@ -287,6 +300,56 @@ fn layers_lie_over_the_picture_where_geometry_puts_them() {
             is_the_reference(&without, &plain);
         }
     }
+}
+
+/// While the head turns by 200 degrees a second, aslant.
+#[test]
+fn layers_on_a_panel_that_lights_up_line_by_line_are_where_each_line_sees_them() {
+    let (middle, axis) = (Pose::from_degrees(-4.0, 2.5, -1.0), DVec3::new(0.6, -0.64, 0.48));
+    let half_a_turn = (200.0f64 / 90.0).to_radians() / 2.0;
+    let shown_at = |line: f64| {
+        let turn = DQuat::from_scaled_axis(axis * half_a_turn * line);
+        Pose { orientation: (DQuat::from_array(middle.orientation) * turn).to_array() }
+    };
+    let seen = Seen::LineByLine([-1.0, 0.0, 1.0].map(shown_at));
+    for headset in headsets() {
+        let mut headset = Headset::clone(&headset);
+        headset.panel.illumination = Illumination::Rolling;
+        let headset = Arc::new(headset);
+        let [left, right] = &eye_buffers(&headset);
+        let options = Options { layers: 4, ..UNDITHERED };
+        let panels = [0.0, 13.0, 26.0, 39.0].map(panel);
+        let over = || panels.iter().zip(quads()).map(|(panel, (quad, opacity))| (panel, quad, opacity));
+        let picture = composite_with(&headset, [left, right], options, PixelFormat::Xrgb8888, |pass| {
+            let layer = |(panel, quad, opacity)| {
+                let image = Arc::new(LayerImage::upload(device(), panel).unwrap());
+                Layer { image, quad, opacity }
+            };
+            pass.set_layers(&over().map(layer).collect::<Vec<_>>()).unwrap();
+            pass.latch(Pose::AHEAD, seen, 7);
+        });
+        let layers = over().map(|(panel, quad, opacity)| FlatLayer::new(panel, quad, opacity)).collect();
+        let frame = Frame { layers, ..Frame::new(&headset, [left, right], options) };
+        is_the_reference_line_by_line(&picture, &mut frame.clone(), shown_at);
+        assert!(
+            part_seen_from(&picture, &frame, middle) < 0.9,
+            "seen from the middle line's pose alone it is no other"
+        );
+    }
+}
+
+/// Which part of a picture is what it would be if all lines were seen from `pose`.
+fn part_seen_from(picture: &PanelPicture, frame: &Frame<'_>, pose: Pose) -> f64 {
+    let frame = Frame { shown: pose, ..frame.clone() };
+    let (mut alike, mut all) = (0u32, 0u32);
+    each_pixel(picture, |eye, place, codes| {
+        if (place[0] + 7 * place[1]) % 101 == 0 {
+            let expected = frame.code(eye, Channel::Green, place).clamp(0.0, 255.0);
+            alike += u32::from((f64::from(codes[1]) - expected).abs() <= 1.0);
+            all += 1;
+        }
+    });
+    f64::from(alike) / f64::from(all)
 }
 
 #[test]
