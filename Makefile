@@ -31,7 +31,7 @@ test: setup-test rig cargo
 
 check: setup-test cargo
 	cargo fmt --all --check
-	cargo clippy --release --all-targets -- -D warnings
+	cargo clippy --release -- -D warnings
 	cargo clippy --release --all-targets --features seat -- -D warnings
 	cargo clippy --release --lib --no-default-features -- -D warnings
 	cargo clippy --release -p leasehold-capi --all-targets -- -D warnings

@@ -13,7 +13,7 @@ mod xorg;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use leasehold::kms::{Card, Connector, Pipeline};
 use leasehold::lease::request::wayland;
@@ -38,8 +38,8 @@ const GOAL: Span = Span::from_ms(100);
 const CEILING: Span = Span::from_ms(3_000);
 
 const HEAD: &str = "\
-| lessor                   | what happens            | the demo says  | noticed after      | and then                     |\n\
-|--------------------------|-------------------------|----------------|--------------------|------------------------------|";
+| lessor                   | what happens            | the demo says  | noticed after      | and then                                              |\n\
+|--------------------------|-------------------------|----------------|--------------------|-------------------------------------------------------|";
 
 #[test]
 fn whatever_becomes_of_the_lease_the_demo_says_so_and_ends_or_comes_back() {
@@ -257,12 +257,14 @@ fn under_wayland_and_none() {
 }
 
 fn exits(giver: &mut Giver, end: End) {
-    let (mut noticed, mut exited) = (Vec::new(), Vec::new());
+    let (mut noticed, mut told, mut exited) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TRIES {
         let mut demo = giver.lit(&[]);
+        let by_the_wall = SystemTime::now();
         let struck = giver.end(end, &demo);
         let status = demo.wait();
         exited.push(Instant::now() - struck);
+        told.push(demo.last_word(by_the_wall));
         assert_eq!(status.code(), Some(5), "{}, {end:?}: {}", giver.name(), errors());
         let events = events();
         let (event, why, at) = events.last().expect("it reports what ended it");
@@ -277,7 +279,8 @@ fn exits(giver: &mut Giver, end: End) {
         noticed.push(*at - struck);
         plug_vkms(true);
     }
-    row(giver.name(), end.name(), end.why(), &mut noticed, "exit 5", &mut exited);
+    let then = format!("all told after {}, exit 5", range(&mut told));
+    row(giver.name(), end.name(), end.why(), &mut noticed, &then, &mut exited);
 }
 
 fn comes_back(giver: &mut Giver, end: End) {
@@ -389,7 +392,7 @@ fn under_xorg(test: &str) {
     let mut demo = Demo::start("x11", &["--reacquire"], &environment);
     Watcher::new().presenting();
     let told = |what: &str, says: &str, then: &str| {
-        say(&format!("| {NAME:<24} | {what:<23} | {says:<14} | {:<18} | {then:<28} |", "not timed"));
+        say(&format!("| {NAME:<24} | {what:<23} | {says:<14} | {:<18} | {then:<53} |", "not timed"));
     };
     // The server may put the display to sleep and wake it again meanwhile.
     let mut heard = 0;
@@ -468,7 +471,7 @@ fn row(lessor: &str, what: &str, says: &str, noticed: &mut [Span], then: &str, a
     let then = format!("{then} after {then_times}{short}");
     let times = range(noticed);
     assert!(noticed[0] <= GOAL, "{lessor}, {what}: noticed after {times}");
-    say(&format!("| {lessor:<24} | {what:<23} | {says:<14} | {times:<18} | {then:<28} |"));
+    say(&format!("| {lessor:<24} | {what:<23} | {says:<14} | {times:<18} | {then:<53} |"));
 }
 
 fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {

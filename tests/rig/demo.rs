@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use leasehold::kms::plane::Plane;
 use leasehold::kms::{Card, Connector, Pipeline, PlaneId};
@@ -49,6 +49,13 @@ impl Demo {
             assert!(Instant::now() - start < PATIENCE, "it hangs: {}", errors());
             std::thread::sleep(Duration::from_micros(500));
         }
+    }
+
+    /// How long after that it said its last word: what it needs itself, before the kernel frees all that was its. To a
+    /// tick of the kernel's clock, 10 ms in the rig.
+    pub fn last_word(&self, since: SystemTime) -> Span {
+        let said = std::fs::metadata(ERRORS).and_then(|file| file.modified()).expect("it has said something");
+        Span::from_secs_f64(said.duration_since(since).unwrap_or_default().as_secs_f64())
     }
 
     /// Whether it still runs.

@@ -22,7 +22,7 @@ pub mod supervisor;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -159,13 +159,46 @@ pub fn run_in(
         settings(),
         binary.display()
     ));
-    let outcome = command.output().expect("the rig starts");
-    let text = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    let (passed, text) = run_to_the_verdict(&mut command);
     say(&text);
-    assert!(outcome.status.success(), "{test} failed inside the rig:\n{text}");
+    assert!(passed, "{test} failed inside the rig:\n{text}");
     // A test that returned before it came here would pass too.
     assert!(text.contains(&ran_to_its_end(test)), "the rig did not run {test}:\n{text}");
     Some(text)
+}
+
+/// Runs a rig; whether the test in it passed, and what it printed. Once the test has ended, a rig's kernel that hangs as it
+/// goes down says nothing of the test.
+fn run_to_the_verdict(command: &mut Command) -> (bool, String) {
+    const TO_GO_DOWN: Duration = Duration::from_secs(60);
+    let mut rig = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the rig starts");
+    let output = BufReader::new(rig.stdout.take().expect("it is piped"));
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        output.split(b'\n').map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+    });
+    let (mut text, mut verdict, mut hangs) = (String::new(), None, false);
+    loop {
+        match lines.recv_timeout(TO_GO_DOWN) {
+            Ok(line) => {
+                let line = String::from_utf8_lossy(&line);
+                if let Some(result) = line.strip_prefix("test result: ") {
+                    verdict = Some(result.starts_with("ok"));
+                }
+                text.push_str(line.trim_end());
+                text.push('\n');
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if verdict.is_some() && !hangs => {
+                hangs = true;
+                say("the test has ended, and its rig has not: it is killed");
+                let _ = kill(Pid::from_raw(rig.id() as i32), Signal::SIGTERM);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    let ended_well = rig.wait().is_ok_and(|status| status.success());
+    (verdict == Some(true) && (ended_well || hangs), text)
 }
 
 /// A Debian tree with other people's programs, made if it is not there yet, or why it cannot be had.
