@@ -284,6 +284,21 @@ fn a_layer_lies_over_the_frame_and_turns_with_the_head() {
     );
 }
 
+#[test]
+fn a_frame_is_turned_from_where_it_was_drawn_to_where_the_head_looks() {
+    let drawn_from = |yaw: f64| {
+        let mut session = open(options(Until::Frames(LONG)));
+        while let Some(mut frame) = session.wait() {
+            frame.paint(|_| [GRAY; 3]);
+            frame.submit(Pose::from_degrees(yaw, 0.0, 0.0));
+        }
+        last_picture(&session.end().unwrap())
+    };
+    let (ahead, aside) = (drawn_from(0.0), drawn_from(80.0));
+    assert!(shows(&ahead, GRAY.into()), "{:?}", middles(&ahead));
+    assert!(shows(&aside, 0), "it is out of sight: {:?}", middles(&aside));
+}
+
 const HELLO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hello_headset.rs");
 
 #[test]

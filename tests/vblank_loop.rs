@@ -1,12 +1,13 @@
 //! The vblank loop against displays that are not what they say.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use leasehold::compositor::frames::{self, DisplayState};
 use leasehold::compositor::history::What;
 use leasehold::compositor::{
-    Ahead, Compositor, EyeImages, History, Limit, LoopPicture, Options, Pixels, Pose, Run, VblankLoop,
+    Ahead, Compositor, EyeImages, History, Limit, LoopPicture, Options, Pixels, Pose, PoseSource, Run,
+    VblankLoop,
 };
 use leasehold::display::simulated::SimulatedDisplay;
 use leasehold::display::{Clock, Description, Display, DisplayError, Found};
@@ -70,8 +71,29 @@ impl Display for Pretender {
     }
 }
 
+/// A head that never turns, and notes for which moments it is asked.
+#[derive(Debug, Default)]
+struct Asked(Mutex<Vec<Instant>>);
+
+impl PoseSource for Asked {
+    fn pose_at(&self, photon: Instant) -> Pose {
+        self.0.lock().unwrap().push(photon);
+        Pose::AHEAD
+    }
+}
+
 /// Runs the loop on it for so many frames; what happened, and what the app was told last.
 fn run(display: Pretender, count: u64) -> (Run, DisplayState) {
+    run_on(display, Illumination::Global, Arc::new(Ahead), count)
+}
+
+/// As [`run`], on a panel that lights up like that, for a head of the caller's.
+fn run_on(
+    display: Pretender,
+    illumination: Illumination,
+    poses: Arc<dyn PoseSource>,
+    count: u64,
+) -> (Run, DisplayState) {
     let device = Device::open(&Arc::new(Instance::new(false).expect("Vulkan"))).expect("a Vulkan device");
     let [width, height] = SIZE_PX;
     let headset = Arc::new(Headset::generic(width / 2, height));
@@ -87,9 +109,8 @@ fn run(display: Pretender, count: u64) -> (Run, DisplayState) {
     let pictures = (0..3).map(picture).collect();
     let (mut writer, reader) = frames::exchange();
     writer.submit(Pose::AHEAD, Instant::now());
-    let (display, poses) = (Box::new(display), Arc::new(Ahead));
     let vblank_loop =
-        VblankLoop::new(display, pictures, reader, poses, Illumination::Global, History::default());
+        VblankLoop::new(Box::new(display), pictures, reader, poses, illumination, History::default());
     let limit = Limit { frames: Some(count), time: None, stop: Arc::new(AtomicBool::new(false)) };
     let ended = vblank_loop.run(&limit);
     let state = writer.state();
@@ -131,4 +152,35 @@ fn a_lost_lease_ends_the_run_and_the_app_is_told() {
     assert_eq!(run.loss(), Some(Loss::Revoked));
     assert_eq!(run.history.events.last().map(|event| event.what), Some(What::Lost(Loss::Revoked)));
     assert_eq!((run.history.frames, state), (20, DisplayState::Lost));
+}
+
+#[test]
+fn the_pose_is_asked_for_when_the_light_leaves_the_panel_and_line_by_line_in_their_order() {
+    for illumination in [Illumination::Global, Illumination::Rolling] {
+        let display = Pretender::new(SAID_HZ);
+        let Description { period, active_scanout, .. } = display.description;
+        let half = active_scanout / 2;
+        let poses = Arc::new(Asked::default());
+        let (run, _) = run_on(display, illumination, poses.clone(), 60);
+        let vblank = run.history.first_flip.expect("something was shown");
+        let asked = poses.0.lock().unwrap();
+        // From a vblank on: the whole panel after its last line, or the first line at once and the last one at the end.
+        let (lines, expected): (usize, &[Span]) = match illumination {
+            Illumination::Global => (1, &[active_scanout]),
+            Illumination::Rolling => (3, &[Span::ZERO, half, active_scanout]),
+        };
+        assert_eq!(asked.len(), 60 * lines);
+        // Before the first flip no vblank is known.
+        for frame in asked.chunks(lines).skip(1) {
+            let middle = expected[lines / 2];
+            let off_ns = (frame[lines / 2] - middle - vblank).as_ns();
+            let stray_ns = (off_ns + period.as_ns() / 2).rem_euclid(period.as_ns()) - period.as_ns() / 2;
+            assert!(stray_ns.abs() < period.as_ns() / 100, "{illumination:?}: {stray_ns} ns off");
+            for (line, expected) in frame.iter().zip(expected) {
+                let apart = *line - frame[lines / 2];
+                let off = apart - (*expected - middle);
+                assert!(off.as_ns().abs() <= 2, "{illumination:?}: {} us from the middle", apart.as_us_f64());
+            }
+        }
+    }
 }

@@ -69,3 +69,24 @@ impl<E: Classified> From<E> for Failure {
         Self { message, class: error.class(), usage: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_tell_failures_by_the_codes_that_are_promised() {
+        assert_eq!(Failure::usage("").exit_code(), 2);
+        for (class, code) in [
+            (Class::NoHeadset, 3),
+            (Class::LeaseDenied, 4),
+            (Class::LeaseLost, 5),
+            (Class::Retry, 1),
+            (Class::DeviceLost, 1),
+            (Class::Config, 1),
+            (Class::Bug, 1),
+        ] {
+            assert_eq!(Failure::new(class, "").exit_code(), code, "{class:?}");
+        }
+    }
+}

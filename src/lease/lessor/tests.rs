@@ -199,6 +199,31 @@ fn a_new_lessor_keeps_the_leases_of_the_last_and_cleans_up_after_them() {
     assert!(matches!(actions.last(), Some(Action::Offer(_))), "{actions:?}");
 }
 
+#[test]
+fn whom_the_policy_does_not_let_is_denied_what_is_free() {
+    let mut lessor = Lessor::new();
+    lessor.handle(Event::Seen(vec![headset(1)]));
+    let mut asked = requested(1, 1, &lessor.offers());
+    if let Event::Requested { permitted, .. } = &mut asked {
+        *permitted = false;
+    }
+    let actions = lessor.handle(asked);
+    assert!(matches!(&actions[..], [Action::Deny { reason: Denial::NotPermitted, .. }]), "{actions:?}");
+}
+
+/// Random histories come to this too, but few of them.
+#[test]
+fn a_number_that_the_kernel_gave_again_is_not_revoked_for_whoever_bore_it_before() {
+    let mut lessor = leased();
+    lessor.handle(Event::Seen(vec![headset(1), headset(2)]));
+    lessor.handle(requested(2, 2, &lessor.offers()));
+    let actions = lessor.handle(Event::Created { request: RequestId(2), lessee: lessee(1) });
+    assert!(!actions.contains(&Action::Revoke(lessee(1))), "{actions:?}");
+    let is_granted = |action: &Action| matches!(action, Action::Grant(new) if new.request == RequestId(2));
+    assert!(actions.iter().any(is_granted), "{actions:?}");
+    assert!(actions.iter().any(|action| matches!(action, Action::Ended(_, Cause::Closed))), "{actions:?}");
+}
+
 /// A step of a random history; numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Step {
