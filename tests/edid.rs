@@ -11,13 +11,15 @@ mod twins;
 
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use data::{read, real};
 use decode::Reading;
 use leasehold::headset::edid::{Edid, NonDesktopBy, PrimaryUse, TimingSource};
+use leasehold::kms::{Card, Connector};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use rig::{TINY, checksum, inside, layout, leasehold, say};
+use rig::{CARD, TINY, checksum, inside, layout, leasehold, say};
 
 /// The EDIDs of real headsets, by file name; none after saying so.
 fn real_edids() -> Vec<(String, Vec<u8>)> {
@@ -196,6 +198,31 @@ fn seeds_for_fuzzing() {
         let sections = bytes.as_chunks::<128>().0.iter().filter(|block| block[0] == 0x70);
         sections.for_each(|block| write("displayid", number, &block[1..1 + 4 + usize::from(block[2])]));
     }
+}
+
+/// Whoever looks at a display has the kernel put its EDID into a new blob.
+#[test]
+fn an_edid_that_another_is_put_in_the_place_of_is_read_all_the_same() {
+    inside("an_edid_that_another_is_put_in_the_place_of_is_read_all_the_same", TINY, || {
+        let open = || Card::open(Path::new(CARD)).unwrap();
+        let (master, other) = (open(), open());
+        let headset = *master.connectors().unwrap().last().unwrap();
+        let expected = Connector::read(&master, headset, true).unwrap().edid;
+        assert_eq!(expected, read(&rig::headsets().join(TINY)));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    Connector::read(&master, headset, true).unwrap();
+                }
+            });
+            let reads: Vec<_> = (0..3_000).map(|_| Connector::read(&other, headset, false)).collect();
+            over.store(true, Ordering::Relaxed);
+            let refusals: Vec<_> = reads.iter().filter_map(|read| read.as_ref().err()).collect();
+            assert!(refusals.is_empty(), "{} of {}: {}", refusals.len(), reads.len(), refusals[0]);
+            assert!(reads.into_iter().all(|read| read.unwrap().edid == expected));
+        });
+    });
 }
 
 #[test]

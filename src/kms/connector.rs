@@ -2,6 +2,8 @@
 
 use std::os::fd::AsFd;
 
+use nix::errno::Errno;
+
 use super::card::Card;
 use super::error::KmsError;
 use super::ids::{ConnectorId, CrtcId};
@@ -65,7 +67,7 @@ impl Connector {
     pub fn read(card: &Card, id: ConnectorId, probe: bool) -> Result<Self, KmsError> {
         let raw = ioctl::get_connector(card.as_fd(), id.raw(), probe)
             .map_err(|errno| KmsError::call("read", id, errno))?;
-        let properties = Properties::of(card, id)?;
+        let (properties, edid) = with_edid(card, id)?;
         let possible_crtcs = raw
             .encoders
             .iter()
@@ -77,7 +79,7 @@ impl Connector {
             name: format!("{kind}-{}", raw.info.connector_type_id),
             connected: raw.info.connection == CONNECTED,
             non_desktop: properties.value("non-desktop") == Some(1),
-            edid: properties.blob(card, "EDID")?.unwrap_or_default(),
+            edid,
             modes: raw.modes.into_iter().map(Mode::new).collect(),
             crtc: properties.value("CRTC_ID").and_then(|raw| CrtcId::new(raw as u32)),
             possible_crtcs,
@@ -89,3 +91,22 @@ impl Connector {
         self.modes.iter().find(|mode| mode.preferred()).or_else(|| self.modes.first())
     }
 }
+
+/// A connector's properties, and the EDID that one of them names.
+///
+/// Whoever looks at the display in between has the kernel put the EDID into a new blob and free the one that was named
+/// (`drm_edid_connector_update`, drm_edid.c): then both are read anew.
+fn with_edid(card: &Card, id: ConnectorId) -> Result<(Properties, Vec<u8>), KmsError> {
+    let mut tries = 0;
+    loop {
+        let properties = Properties::of(card, id)?;
+        tries += 1;
+        match properties.blob(card, "EDID") {
+            Err(error) if error.errno() == Some(Errno::ENOENT) && tries < TRIES => {}
+            edid => return Ok((properties, edid?.unwrap_or_default())),
+        }
+    }
+}
+
+/// Nobody looks at a display so often that one read in 32 does not come in between.
+const TRIES: u32 = 32;
