@@ -25,12 +25,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::desktop::headset_picture;
-use rig::{CARD, Program, VIVE, debian, example, inside_tree, leasehold, pin, say, serve};
+use rig::{CARD, Program, VIVE, debian, example, inside_tree, leasehold, pin, say, serve, setting};
 use serde_json::Value;
 
-/// The lessors take turns so often, so that whatever else the machine does meets both: `LEASEHOLD_TURNS` times, once without.
-fn turns() -> usize {
-    std::env::var("LEASEHOLD_TURNS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+/// The lessors take turns so often, so that whatever else the machine does meets both.
+fn turns() -> u64 {
+    setting("LEASEHOLD_TURNS", 1)
 }
 
 /// What part of sway's time is the goal, and what no change may make worse than until it is reached.

@@ -2,8 +2,8 @@
 //!
 //! `LEASEHOLD_PACING_SECONDS` says how long each stretch lasts (20 without). What depends on the machine's mood is judged
 //! only while the machine has time: a loop of sums gets nearly all of a CPU before, between and after the two stretches,
-//! pictures are drawn and bare flips themselves come in time. The first such try is the verdict. Whatever the mood, every miss has a cause,
-//! nothing is allocated, pictures are counted right, and no picture waits for the app.
+//! pictures are drawn and bare flips themselves come in time. The first such try is the verdict. Whatever the mood, every
+//! miss has a cause, nothing is allocated, pictures are counted right, and no picture waits for the app.
 
 mod rig;
 
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use leasehold::time::{Instant, Span};
-use rig::{DRAWN_US, Program, TINY, example, inside, leasehold, pin, say, serve};
+use rig::{DRAWN_US, Program, TINY, example, inside, leasehold, pin, say, serve, setting};
 use serde_json::Value;
 
 /// What part of the vblanks may be missed above what bare flips miss.
@@ -31,7 +31,7 @@ const AT_LEAST: f64 = 0.6;
 const PERIOD_US: f64 = 1e6 / 90.0146;
 
 fn seconds() -> u64 {
-    std::env::var("LEASEHOLD_PACING_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    setting("LEASEHOLD_PACING_SECONDS", 20)
 }
 
 /// What part of a CPU this thread gets: the same work again and again, the quickest against them all.

@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use drm::buffer;
 use drm::control::{Device as _, RawResourceHandle};
 use nix::errno::Errno;
 
@@ -62,8 +61,10 @@ impl PictureMemory {
         modifier: Option<u64>,
     ) -> Result<Self, KmsError> {
         let flags = (libc::O_CLOEXEC | libc::O_RDWR) as u32;
-        let dma_buf = buffer_handle(card, handle)
-            .and_then(|handle| card.buffer_to_prime_fd(handle, flags))
+        let handle = RawResourceHandle::new(handle)
+            .ok_or_else(|| KmsError::call("find display memory of", card.name(), Errno::ENOENT))?;
+        let dma_buf = card
+            .buffer_to_prime_fd(handle.into(), flags)
             .map_err(|error| KmsError::io("export display memory of", card.name(), error))?;
         Ok(Self { dma_buf: Arc::new(dma_buf), first_byte: 0, pitch_bytes, modifier })
     }
@@ -100,12 +101,6 @@ impl PictureMemory {
         let _ = card.close_buffer(handle);
         framebuffer
     }
-}
-
-fn buffer_handle(card: &Card, handle: u32) -> std::io::Result<buffer::Handle> {
-    RawResourceHandle::new(handle)
-        .map(buffer::Handle::from)
-        .ok_or_else(|| std::io::Error::other(format!("{} has no buffer of that number", card.name())))
 }
 
 /// Pixels in CPU memory that the display scans out, mapped here.

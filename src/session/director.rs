@@ -1,7 +1,6 @@
 //! Shows a session's frames for as long as they are wanted, whatever becomes of the display.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::SessionError;
 use super::ending::{Ending, Means};
@@ -93,7 +92,7 @@ impl Director {
         drop(probe);
         tracing::info!("lost before it was lit: {loss}");
         let limit = self.options.limit.clone();
-        let over = || limit.stop.load(Ordering::Relaxed);
+        let over = || limit.is_reached(&History::default(), Instant::now());
         let taken = lost.may_come_back(loss).then(|| lost.take_again(&over, |venue| self.stage(venue, None)));
         taken.flatten().ok_or(error)
     }

@@ -219,6 +219,11 @@ fn out_folder(test: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
 }
 
+/// A number that a test is steered by.
+pub fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 /// The numbers that a test may be steered by; nothing else of the environment gets into the rig.
 fn settings() -> String {
     let numbers = std::env::vars().filter(|(name, value)| {
