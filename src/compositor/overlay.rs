@@ -2,7 +2,7 @@
 //! mura correction.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ash::vk;
 
@@ -27,8 +27,8 @@ pub struct Board(Arc<Shared>);
 struct Shared {
     shown: AtomicBool,
     split: AtomicBool,
-    /// On the device of the display that is lit now.
-    overlay: Mutex<Option<Arc<Overlay>>>,
+    /// Whoever shows it keeps it.
+    overlay: Mutex<Weak<Overlay>>,
 }
 
 impl Board {
@@ -50,25 +50,21 @@ impl Board {
     /// Writes on it, if there is one and the device is done with what was written before; whether it was. `pixels` are
     /// [`BOARD_PX`] large.
     pub fn write(&self, pixels: &Pixels) -> bool {
-        let overlay = self.0.overlay.lock().unwrap_or_else(PoisonError::into_inner);
-        overlay.as_ref().is_some_and(|overlay| overlay.write(pixels))
+        self.overlay().upgrade().is_some_and(|overlay| overlay.write(pixels))
     }
 
-    /// Puts it up on a device, for the loop to show.
+    /// Puts it up on a device, for the loop to show, until the last to hold it lets go of it.
     ///
     /// # Errors
     /// When the device has no memory left for it.
     pub fn put_up(&self, device: &Arc<Device>) -> Result<Arc<Overlay>, VulkanError> {
         let overlay = Arc::new(Overlay::new(device, self.clone())?);
-        *self.0.overlay.lock().unwrap_or_else(PoisonError::into_inner) = Some(overlay.clone());
+        *self.overlay() = Arc::downgrade(&overlay);
         Ok(overlay)
     }
 
-    /// Takes it down from its device.
-    pub fn take_down(&self) {
-        let overlay = self.0.overlay.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Not while the lock is held: it waits for the device.
-        drop(overlay);
+    fn overlay(&self) -> MutexGuard<'_, Weak<Overlay>> {
+        self.0.overlay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

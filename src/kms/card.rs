@@ -14,6 +14,7 @@ use super::error::KmsError;
 use super::ids::{ConnectorId, CrtcId, LesseeId, ObjectId, PlaneId};
 use super::ioctl;
 use super::mode::Mode;
+use super::property::Names;
 use super::vblank::Vblank;
 use crate::thread::count_system_call;
 use crate::thread::worker::Worker;
@@ -26,6 +27,7 @@ pub struct Card {
     _first_call: Option<Worker>,
     fd: OwnedFd,
     name: String,
+    property_names: Names,
 }
 
 /// From where a thread makes a call until the kernel is about to have it wait.
@@ -49,7 +51,7 @@ impl Card {
         let name = path.display().to_string();
         let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
             .map_err(|errno| KmsError::call("open", &name, errno))?;
-        Ok(Self { _first_call: None, fd, name })
+        Ok(Self { _first_call: None, fd, name, property_names: Names::default() })
     }
 
     /// Opens the same card anew, whatever its node is called: a file of its own, with none of this one's rights.
@@ -74,12 +76,12 @@ impl Card {
                 fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))
             })
             .map_err(|errno| KmsError::call("take over", &name, errno))?;
-        Ok(Self { _first_call: first_call(&fd), fd, name })
+        Ok(Self { _first_call: first_call(&fd), fd, name, property_names: Names::default() })
     }
 
     /// Looks through an fd that another process has too, and changes nothing about it that both would see.
     pub fn shared(fd: OwnedFd, name: impl Into<String>) -> Self {
-        Self { _first_call: first_call(&fd), fd, name: name.into() }
+        Self { _first_call: first_call(&fd), fd, name: name.into(), property_names: Names::default() }
     }
 
     /// Takes over a lease or card that this process was started with, by its fd's number.
@@ -113,6 +115,10 @@ impl Card {
     /// What to call it in messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn property_names(&self) -> &Names {
+        &self.property_names
     }
 
     /// The kernel's device number, the same for every fd of one card.
@@ -326,7 +332,8 @@ fn first_call(fd: &OwnedFd) -> Option<Worker> {
     let (begins, begun) = std::sync::mpsc::sync_channel(1);
     let call = move |_: &_| {
         let _ = begins.send(());
-        let _ = Card { _first_call: None, fd, name: String::new() }.driver();
+        let _ =
+            Card { _first_call: None, fd, name: String::new(), property_names: Names::default() }.driver();
     };
     let worker = Worker::start("card", call).ok()?;
     let _ = begun.recv();

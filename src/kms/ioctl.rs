@@ -22,7 +22,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::commit::Request;
-use super::ids::{CrtcId, ObjectId};
+use super::ids::{CrtcId, ObjectId, PropertyId};
 use crate::thread::count_system_call;
 
 mod raw {
@@ -196,8 +196,8 @@ pub(super) fn get_properties(fd: BorrowedFd<'_>, object: ObjectId) -> nix::Resul
 }
 
 /// A property's name. Its values are not asked for (drm-ffi asks with a count and no room, which is `EFAULT`).
-pub(super) fn property_name(fd: BorrowedFd<'_>, property: u32) -> nix::Result<String> {
-    let mut argument = drm_mode_get_property { prop_id: property, ..Default::default() };
+pub(super) fn property_name(fd: BorrowedFd<'_>, property: PropertyId) -> nix::Result<String> {
+    let mut argument = drm_mode_get_property { prop_id: property.raw(), ..Default::default() };
     call(fd, raw::get_property, &mut argument)?;
     Ok(argument.name.iter().take_while(|&&c| c != 0).map(|&c| char::from(c as u8)).collect())
 }

@@ -4,13 +4,32 @@ use super::card::Card;
 use super::error::KmsError;
 use super::ids::{BlobId, ObjectId, PropertyId};
 use super::ioctl;
+use std::collections::HashMap;
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a card calls its properties, as far as it was asked. A property keeps its name for as long as there is the card,
+/// and is one property to all objects that have it; each costs a call.
+#[derive(Debug, Default)]
+pub(super) struct Names(Mutex<HashMap<PropertyId, Arc<str>>>);
+
+impl Names {
+    fn of(&self, card: &Card, id: PropertyId) -> Result<Arc<str>, KmsError> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = names.get(&id) {
+            return Ok(name.clone());
+        }
+        let name = ioctl::property_name(card.as_fd(), id)
+            .map_err(|errno| KmsError::call("read the name of", id, errno))?;
+        Ok(names.entry(id).or_insert(name.into()).clone())
+    }
+}
 
 /// The properties one object had when asked.
 #[derive(Debug)]
 pub struct Properties {
     object: String,
-    entries: Vec<(String, PropertyId, u64)>,
+    entries: Vec<(Arc<str>, PropertyId, u64)>,
 }
 
 impl Properties {
@@ -24,9 +43,7 @@ impl Properties {
         let mut entries = Vec::with_capacity(pairs.len());
         for (raw, value) in pairs {
             let Some(id) = PropertyId::new(raw) else { continue };
-            let name = ioctl::property_name(card.as_fd(), raw)
-                .map_err(|errno| KmsError::call("read the name of", id, errno))?;
-            entries.push((name, id, value));
+            entries.push((card.property_names().of(card, id)?, id, value));
         }
         Ok(Self { object: object.to_string(), entries })
     }
@@ -59,6 +76,6 @@ impl Properties {
     }
 
     fn find(&self, name: &str) -> Option<(PropertyId, u64)> {
-        self.entries.iter().find(|(known, ..)| known == name).map(|&(_, id, value)| (id, value))
+        self.entries.iter().find(|(known, ..)| **known == *name).map(|&(_, id, value)| (id, value))
     }
 }

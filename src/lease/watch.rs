@@ -13,6 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::liveness::{Liveness, Loss, Probe};
 use super::request::{Heard, Keeper};
 use crate::kms::uevent::UeventSocket;
+use crate::thread::priority::{Urgency, make_realtime};
 use crate::thread::sleep_until;
 use crate::time::{Instant, Span};
 
@@ -88,6 +89,8 @@ struct Watcher {
 
 impl Watcher {
     fn run(mut self) {
+        // Whoever shows frames tells the user what was refused; it is the same.
+        let _ = make_realtime(Urgency::Watch);
         while !self.wait() {
             self.hear_kernel();
             self.hear_lessor();

@@ -63,7 +63,13 @@ impl Director {
                 self.show(stage, frames, history)?;
             let Some(lost) = lost.filter(|lost| run.loss().is_some_and(|loss| lost.may_come_back(loss)))
             else {
-                return Ok(Ending::new(self.device, Some(display), Some(scenery), run, means));
+                return Ok(Ending::new(
+                    self.device,
+                    Some(display),
+                    (self.fitting, Some(scenery)),
+                    run,
+                    means,
+                ));
             };
             // With it goes the lease.
             drop(display);
@@ -72,7 +78,7 @@ impl Director {
             let limit = self.options.limit.clone();
             let over = || limit.is_reached(&run.history, Instant::now());
             let Some(taken) = lost.take_again(&over, |venue| self.stage(venue, kept.take())) else {
-                return Ok(Ending::new(self.device, None, kept, run, means));
+                return Ok(Ending::new(self.device, None, (self.fitting, kept), run, means));
             };
             (stage, frames, history) = (taken, reader, run.history);
         }
@@ -143,9 +149,6 @@ impl Director {
         // Nobody is to look at what no display shows.
         if let Some(viewer) = &self.options.viewer {
             viewer.look_at(None);
-        }
-        if let Some(board) = &self.options.board {
-            board.take_down();
         }
         let (Ended { run, display, pictures, frames }, granted) = outcome?;
         means.thread_priority = granted.scheduling;

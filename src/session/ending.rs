@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::SessionError;
-use super::fitting::Scenery;
+use super::fitting::{Fitting, Scenery};
 use crate::compositor::Run;
 use crate::compositor::readback::{PanelPicture, Readback};
 use crate::display::Display;
@@ -15,8 +15,8 @@ use crate::vulkan::{Device, VulkanError};
 pub struct Ending {
     // First: the panel goes dark before the memory that it scans out is freed.
     display: Option<Box<dyn Display>>,
-    /// Kept until here, for it takes longer to free than a panel may wait.
-    _scenery: Option<Scenery>,
+    /// What was drawn with, kept until here: it takes longer to free than a panel, or whoever waits for word, should wait.
+    _kept: (Fitting, Option<Scenery>),
     device: Arc<Device>,
     /// What it was like.
     pub run: Run,
@@ -53,11 +53,11 @@ impl Ending {
     pub(super) fn new(
         device: Arc<Device>,
         display: Option<Box<dyn Display>>,
-        scenery: Option<Scenery>,
+        kept: (Fitting, Option<Scenery>),
         run: Run,
         means: Means,
     ) -> Self {
-        Self { display, _scenery: scenery, device, run, means }
+        Self { display, _kept: kept, device, run, means }
     }
 
     /// The last picture on the panel, in panel codes; `None` where there was none.

@@ -9,6 +9,7 @@ use super::view::View;
 use crate::compositor::frames::{FrameReader, SLOTS};
 use crate::compositor::layer::MAX_LAYERS;
 use crate::compositor::mirror::Mirror;
+use crate::compositor::overlay::Overlay;
 use crate::compositor::{self, calm};
 use crate::compositor::{Compositor, EyeImages, History, LoopPicture, VblankLoop};
 use crate::display::Display;
@@ -33,6 +34,8 @@ pub struct Fitting {
     pub compositor: Compositor,
     /// What is seen while no app draws.
     calm: Arc<EyeImages>,
+    /// What is laid over it all.
+    overlay: Option<Arc<Overlay>>,
 }
 
 impl Fitting {
@@ -51,7 +54,8 @@ impl Fitting {
         let calm_px = [width_px / 2, height_px].map(|pixels| (pixels / 3).max(1));
         let [left, right] = calm::images(&headset, calm_px);
         let calm = Arc::new(EyeImages::upload(device, &left, &right)?);
-        Ok(Self { size_px, format, headset, compositor, calm })
+        let overlay = options.board.as_ref().map(|board| board.put_up(device)).transpose()?;
+        Ok(Self { size_px, format, headset, compositor, calm, overlay })
     }
 
     /// Whether it suits the panel at `venue` too.
@@ -94,12 +98,12 @@ impl Fitting {
         let device = self.compositor.device();
         let mirror =
             options.viewer.as_ref().map(|_| Mirror::new(device, targets()).map(Arc::new)).transpose()?;
-        let overlay = options.board.as_ref().map(|board| board.put_up(device)).transpose()?;
         if let Some(viewer) = &options.viewer {
             viewer.look_at(mirror.clone());
         }
         let illumination = self.headset.panel.illumination;
         let poses = options.poses.clone();
-        Ok(VblankLoop::new(display, pictures, frames, poses, illumination, history).with(mirror, overlay))
+        Ok(VblankLoop::new(display, pictures, frames, poses, illumination, history)
+            .with(mirror, self.overlay.clone()))
     }
 }

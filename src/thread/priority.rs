@@ -21,6 +21,8 @@ pub struct Granted {
 pub enum Urgency {
     /// A thread that shows frames.
     Vblank = 20,
+    /// A thread that listens for a lease's end: whoever draws may take every CPU there is.
+    Watch = 25,
     /// A lessor: it has to get a word in while a lessee's threads die, or spin.
     Lessor = 30,
 }
