@@ -1,6 +1,7 @@
 //! A demo whose lease is tampered with: what it says, what it reports, and what is seen of it from outside.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, SystemTime};
@@ -9,9 +10,10 @@ use leasehold::kms::plane::Plane;
 use leasehold::kms::{Card, Connector, Pipeline, PlaneId};
 use leasehold::lease::request::seat;
 use leasehold::time::{Instant, Span};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{self, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use serde_json::Value;
 
 use super::{CARD, leasehold};
@@ -39,16 +41,14 @@ impl Demo {
         Self { child: command.spawn().unwrap() }
     }
 
-    /// Waits for its end.
+    /// Waits for its end. Asleep: who looked again and again would take the CPU that it ends on.
     pub fn wait(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() - start < PATIENCE, "it hangs: {}", errors());
-            std::thread::sleep(Duration::from_micros(500));
-        }
+        let process = process::Pid::from_raw(self.pid().as_raw()).expect("it has a number");
+        let process = pidfd_open(process, PidfdFlags::empty()).unwrap();
+        let patience = PollTimeout::try_from(PATIENCE.to_duration()).unwrap();
+        let ended = poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], patience).unwrap();
+        assert_eq!(ended, 1, "it hangs: {}", errors());
+        self.child.wait().unwrap()
     }
 
     /// How long after that it said its last word: what it needs itself, before the kernel frees all that was its. To a
