@@ -24,7 +24,7 @@ pub fn machine(size: &str) -> Result<Machine, String> {
         let complaint = String::from_utf8_lossy(&outcome.stderr);
         return Err(format!("{} failed: {}", kernel.display(), complaint.trim()));
     }
-    Ok(Machine { run, arguments: vec!["-s".to_string(), size.to_string()] })
+    Ok(Machine { run, arguments: vec!["-s".to_string(), size.to_string()], on_one_cpu: false })
 }
 
 fn program() -> PathBuf {
