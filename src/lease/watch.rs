@@ -89,8 +89,8 @@ struct Watcher {
 
 impl Watcher {
     fn run(mut self) {
-        // Whoever shows frames tells the user what was refused; it is the same.
-        let _ = make_realtime(Urgency::Watch);
+        // Whoever draws may take every CPU there is. Whoever shows frames tells the user what was refused; it is the same.
+        let _ = make_realtime(Urgency::Vblank);
         while !self.wait() {
             self.hear_kernel();
             self.hear_lessor();

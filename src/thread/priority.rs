@@ -19,10 +19,8 @@ pub struct Granted {
 /// Who asks. All are below the kernel's own threaded interrupts (50) and above everything that has no deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// A thread that shows frames.
+    /// A thread that shows frames, or watches over the lease that they are shown by.
     Vblank = 20,
-    /// A thread that listens for a lease's end: whoever draws may take every CPU there is.
-    Watch = 25,
     /// A lessor: it has to get a word in while a lessee's threads die, or spin.
     Lessor = 30,
 }
