@@ -202,7 +202,8 @@ fn an_app_draws_on_a_device_that_is_opened_for_it() {
 
 #[test]
 fn an_app_that_has_no_more_use_for_its_images_leaves_the_last_frame_behind() {
-    let headset = open(Some(60), None);
+    let mut headset = open(None, Some(Span::from_ms(60_000)));
+    let mut records = headset.records();
     let device = headset.app_device().unwrap();
     let mut app = App::new(&device);
     let (mut session, images) = headset.vulkan_session(&device, SIZE_PX).unwrap();
@@ -211,8 +212,10 @@ fn an_app_that_has_no_more_use_for_its_images_leaves_the_last_frame_behind() {
     app.wait();
     session.wait().unwrap().submit(Pose::AHEAD);
     drop((app, images, device));
-    // Not so long that it would be taken for dead.
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    // Not longer, for it would be taken for dead.
+    while records.pop().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     let ending = session.end().unwrap();
     assert_shown(&ending, 150, 150);
     drop(ending);
