@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use leasehold::time::{Instant, Span};
 use nix::unistd::Pid;
-use rig::{CARD, TINY, debian_of, headsets, inside_tree, leasehold, say};
+use rig::{CARD, TINY, debian_of, inside_tree, leasehold, say};
 use serde_json::Value;
 
 const PACKAGES: [&str; 7] =
@@ -169,7 +169,7 @@ fn demo() -> Given {
         scheduling: priority["thread"].as_str().unwrap().to_string(),
         refusal: refusals.find(|text| text.contains(SENTENCE)).map(str::to_string),
         threads,
-        vblanks: report["frames"].as_u64().unwrap(),
+        vblanks: report["frames"]["vblanks"].as_u64().unwrap(),
     }
 }
 
@@ -198,7 +198,7 @@ impl Given {
 
     fn is_granted(&self) {
         assert_eq!((self.scheduling.as_str(), &self.refusal), ("rr", &None));
-        for name in ["vblank", "lease watch"] {
+        for name in ["vblank", "lease"] {
             let (_, chrt) = self.threads.iter().find(|(other, _)| other == name).expect(name);
             say(&format!("{name}: {}", chrt.trim().replace('\n', "; ")));
             assert!(chrt.contains("SCHED_RR|SCHED_RESET_ON_FORK"), "{chrt}");
