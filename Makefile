@@ -59,7 +59,7 @@ install-capi: cargo
 
 # Man pages and completions, from the program's own definition of its command line.
 manual: cargo
-	cargo build --release --features seat,rtkit --example manual
+	cargo build --release --features seat --example manual
 	$${CARGO_TARGET_DIR:-target}/release/examples/manual target/manual
 
 # A package for Debian, in target/debian.

@@ -4,6 +4,7 @@
 mod rig;
 
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -130,7 +131,11 @@ fn as_user(arguments: &[&str]) -> Command {
 
 /// What `doctor` says of real-time scheduling, if it finds anything.
 fn doctors_finding() -> Option<String> {
-    let output = as_user(&["doctor", "--json"]).output().unwrap();
+    finding_of(&mut as_user(&["doctor", "--json"]))
+}
+
+fn finding_of(doctor: &mut Command) -> Option<String> {
+    let output = doctor.output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     let findings = report["findings"].as_array().unwrap();
@@ -217,6 +222,13 @@ fn rtkit_gives_an_ordinary_user_real_time() {
         prepare_user();
         demo().is_refused(&["rtkit could not be asked", "system_bus_socket"]);
         assert!(doctors_finding().expect("it is refused").contains("rtkit could not be asked"));
+
+        // Whoever connects is let in by the kernel, and hears nothing.
+        let _mute = UnixListener::bind("/run/mute").unwrap();
+        std::fs::set_permissions("/run/mute", PermissionsExt::from_mode(0o777)).unwrap();
+        let mut doctor = as_user(&["doctor", "--json"]);
+        let finding = finding_of(doctor.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/mute"));
+        assert!(finding.expect("it is refused").contains("rtkit did not answer within 1s"));
 
         let _bus = start_bus();
         demo().is_refused(&["rtkit could not be asked", "org.freedesktop.RealtimeKit1"]);
