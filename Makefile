@@ -4,7 +4,7 @@
 
 PACKAGES := gcc libc6-dev pkg-config libgbm-dev libvulkan1 mesa-vulkan-drivers
 TEST_PACKAGES := $(PACKAGES) vulkan-validationlayers spirv-tools edid-decode util-linux xz-utils mmdebstrap \
-	qemu-system-x86 cpio busybox-static file libseat-dev seatd python3 strace \
+	qemu-system-x86 cpio busybox-static file libseat-dev libdbus-1-dev seatd python3 strace \
 	flex bison bc patch make debian-archive-keyring libdrm-dev codespell git systemd \
 	xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0
 export LEASEHOLD_RIG ?= $(abspath $(or $(wildcard ../shared/rig/uml/run),tests/rig/run))
@@ -21,8 +21,8 @@ demo: setup cargo
 	@echo "what each eye got: $(PICTURE)"
 
 test: setup-test rig cargo
-	cargo build --release --features seat --examples
-	cargo test --release --features seat --no-fail-fast
+	cargo build --release --features seat,rtkit --examples
+	cargo test --release --features seat,rtkit --no-fail-fast
 	cargo test --release -p leasehold-capi
 	@for spirv in target/release/build/leasehold-*/out/*.spv; do spirv-val --target-env vulkan1.1 $$spirv || exit 1; done
 	@[ -x "$(LEASEHOLD_RIG)" ] || echo "DID NOT RUN: the tests that need a kernel with a headset: no rig at $(LEASEHOLD_RIG) (set LEASEHOLD_RIG)"
@@ -32,10 +32,10 @@ test: setup-test rig cargo
 check: setup-test cargo
 	cargo fmt --all --check
 	cargo clippy --release -- -D warnings
-	cargo clippy --release --all-targets --features seat -- -D warnings
+	cargo clippy --release --all-targets --features seat,rtkit -- -D warnings
 	cargo clippy --release --lib --no-default-features -- -D warnings
 	cargo clippy --release -p leasehold-capi --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings cargo doc --release --no-deps --features seat
+	RUSTDOCFLAGS=-Dwarnings cargo doc --release --no-deps --features seat,rtkit
 	codespell $$(git ls-files ':!Cargo.lock' ':!fuzz/Cargo.lock' ':!*.png')
 
 # Licences and sources of all that is built in. To install cargo-deny takes minutes, so that only this asks for it.

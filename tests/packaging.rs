@@ -108,6 +108,13 @@ fn crates(features: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn the_bus_comes_with_rtkit_alone() {
+    let has_bus = |features: &[&str]| crates(features).iter().any(|name| name == "dbus");
+    assert!(has_bus(&["--features", "rtkit"]));
+    assert!(!has_bus(&[]) && !has_bus(&["--features", "seat"]) && !has_bus(&["--no-default-features"]));
+}
+
+#[test]
 fn a_lessor_alone_brings_nothing_that_draws() {
     let draw = ["ash", "gbm", "naga", "png", "softbuffer", "winit", "x11rb"];
     let (lessor, all) = (crates(&["--no-default-features"]), crates(&[]));

@@ -42,7 +42,7 @@ pub struct Setup {
 /// How urgent the system takes our work to be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Priority {
-    /// `fifo` or `normal`.
+    /// `fifo`, `rr` (from rtkit) or `normal`.
     pub thread: String,
     /// `realtime`, `high`, `medium` or `unknown`.
     pub queue: String,

@@ -33,7 +33,7 @@ pub struct Means {
     pub scanout: &'static str,
     /// Why not in a better way, a sentence each.
     pub scanout_refusals: Vec<String>,
-    /// What the vblank thread ran with: `fifo` or `normal`.
+    /// What the vblank thread ran with: `fifo`, `rr` (from rtkit) or `normal`.
     pub thread_priority: &'static str,
     /// What the GPU's queue ran with: `realtime`, `high`, `medium` or `unknown`.
     pub queue_priority: &'static str,

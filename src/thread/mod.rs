@@ -4,6 +4,8 @@ pub mod allocations;
 pub mod cpu;
 pub mod latest;
 pub mod priority;
+#[cfg(feature = "rtkit")]
+pub mod rtkit;
 pub mod worker;
 
 use std::cell::Cell;

@@ -5,12 +5,13 @@
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 use rustix::mm::{MlockAllFlags, mlockall};
 
 /// What the vblank thread runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
-    /// `fifo`, or `normal` where the system refused.
+    /// `fifo`, `rr` where rtkit gave it (`SCHED_RR`), or `normal` where both refused.
     pub scheduling: &'static str,
     /// What was refused and what to do about it, one sentence each.
     pub refusals: Vec<String>,
@@ -25,21 +26,28 @@ pub enum Urgency {
     Lessor = 30,
 }
 
-/// Puts the calling thread under `SCHED_FIFO`, locks the process's memory, and asks for exact timers.
+/// Why a thread stays at normal priority.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("real-time scheduling was refused ({}); {rtkit}", .errno.desc())]
+pub struct Refusal {
+    /// What the kernel said.
+    pub errno: Errno,
+    /// What rtkit said, or why it was not asked, as half a sentence.
+    pub rtkit: String,
+}
+
+/// Puts the calling thread under `SCHED_FIFO`, or has rtkit put it under `SCHED_RR` where this user may not, locks the process's memory, and asks for exact timers.
 pub fn make_realtime(urgency: Urgency) -> Granted {
     let mut refusals = Vec::new();
-    let scheduling = match schedule(urgency, libc::SCHED_RESET_ON_FORK) {
-        Ok(()) => "fifo",
-        Err(errno) => {
-            refusals.push(format!(
-                "real-time scheduling was refused ({}): allow it with 'rtprio {priority}' in \
-                 /etc/security/limits.d or LimitRTPRIO={priority} in the service",
-                errno.desc(),
-                priority = urgency as libc::c_int
-            ));
-            "normal"
-        }
-    };
+    let scheduling = become_realtime(urgency).unwrap_or_else(|Refusal { errno, rtkit }| {
+        refusals.push(format!(
+            "real-time scheduling was refused ({}): allow it with 'rtprio {priority}' in \
+             /etc/security/limits.d or LimitRTPRIO={priority} in the service; {rtkit}",
+            errno.desc(),
+            priority = urgency as libc::c_int
+        ));
+        "normal"
+    });
     if let Err(errno) = lock_memory() {
         refusals.push(format!(
             "locking memory was refused ({}): raise 'memlock' in /etc/security/limits.d or LimitMEMLOCK",
@@ -65,13 +73,13 @@ fn lock_memory() -> nix::Result<()> {
     *LOCKED.get_or_init(|| mlockall(all).map_err(|errno| Errno::from_raw(errno.raw_os_error())))
 }
 
-/// Whether this user may have a thread of this urgency: tried on one that ends at once.
+/// Whether this user may have a thread of this urgency, from the kernel or from rtkit: tried on one that ends at once.
 ///
 /// # Errors
-/// When the system refuses it, with `EPERM` as a rule.
-pub fn may_be_realtime(urgency: Urgency) -> nix::Result<()> {
-    let tried = std::thread::scope(|scope| scope.spawn(|| schedule(urgency, 0)).join());
-    tried.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+/// When both refuse it, the kernel with `EPERM` as a rule.
+pub fn may_be_realtime(urgency: Urgency) -> Result<(), Refusal> {
+    let tried = std::thread::scope(|scope| scope.spawn(|| become_realtime(urgency)).join());
+    tried.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map(drop)
 }
 
 /// Does `work` on a thread of this urgency, and hands it on to every thread that `work` starts: a Vulkan driver that
@@ -87,6 +95,36 @@ pub fn lend<T: Send>(urgency: Urgency, work: impl FnOnce() -> T + Send) -> T {
         });
         lent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Gets the calling thread real-time scheduling, and says which.
+fn become_realtime(urgency: Urgency) -> Result<&'static str, Refusal> {
+    let Err(errno) = schedule(urgency, libc::SCHED_RESET_ON_FORK) else { return Ok("fifo") };
+    let asked =
+        if errno == Errno::EPERM { ask_rtkit(urgency) } else { Err("rtkit could not help".to_string()) };
+    asked.map(|()| "rr").map_err(|rtkit| Refusal { errno, rtkit })
+}
+
+/// Asks rtkit, but for those whom its time limit could have killed: 200 ms without a sleep, and the process is gone.
+fn ask_rtkit(urgency: Urgency) -> Result<(), String> {
+    // Who floods a lessor with requests may keep it from sleeping.
+    if urgency == Urgency::Lessor {
+        return Err(
+            "rtkit is not asked for a lessor, which its clients could keep busy beyond rtkit's time limit"
+                .into(),
+        );
+    }
+    // Then a driver's threads are in real time too (`lend`), and compile shaders for as long as it takes.
+    if getrlimit(Resource::RLIMIT_RTPRIO).is_ok_and(|(soft, _)| soft >= Urgency::Vblank as u64) {
+        return Err(
+            "rtkit is not asked where RLIMIT_RTPRIO allows a part, for its time limit holds for all threads"
+                .into(),
+        );
+    }
+    #[cfg(feature = "rtkit")]
+    return super::rtkit::make_realtime(urgency as u32).map_err(|error| error.to_string());
+    #[cfg(not(feature = "rtkit"))]
+    Err("rtkit could not be asked: this was built without the feature 'rtkit'".into())
 }
 
 /// Puts the calling thread under `SCHED_FIFO`.

@@ -213,10 +213,22 @@ fn run_to_the_verdict(command: &mut Command) -> (bool, String) {
     (verdict == Some(true) && (ended_well || hangs), text)
 }
 
-/// A Debian tree with other people's programs, made if it is not there yet, or why it cannot be had.
+/// A Debian tree with other people's lessors and lessees, made if it is not there yet, or why it cannot be had.
 pub fn debian() -> Result<PathBuf, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/others/tree");
-    let outcome = Command::new(script).output().map_err(|error| error.to_string())?;
+    tree_of(&mut Command::new(tree_script()))
+}
+
+/// As [`debian`], of these packages.
+pub fn debian_of(packages: &[&str]) -> Result<PathBuf, String> {
+    tree_of(Command::new(tree_script()).arg(packages.join(",")))
+}
+
+fn tree_script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/others/tree")
+}
+
+fn tree_of(script: &mut Command) -> Result<PathBuf, String> {
+    let outcome = script.output().map_err(|error| error.to_string())?;
     let (said, complained) =
         (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
     if outcome.status.success() {

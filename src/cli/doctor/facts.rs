@@ -10,6 +10,7 @@ use crate::headset::cache::Memory;
 use crate::lease::identity::Identity;
 use crate::lease::policy::Policy;
 use crate::lease::request::RequestError;
+use crate::thread::priority::Refusal;
 use crate::vulkan::VulkanError;
 
 /// A machine, and who looks at it.
@@ -225,8 +226,8 @@ pub struct VulkanFacts {
 pub struct Limits {
     /// The priority that the vblank thread asks for.
     pub wanted_priority: u64,
-    /// What came of asking.
-    pub realtime: Result<(), Errno>,
+    /// What came of asking the kernel, then rtkit.
+    pub realtime: Result<(), Refusal>,
     /// The highest priority that `RLIMIT_RTPRIO` allows.
     pub priority_limit: u64,
     /// Bytes that `RLIMIT_MEMLOCK` lets this user lock; `None` where there is no limit.

@@ -3,6 +3,7 @@
 use super::super::code::Code;
 use super::super::facts::{Facts, Limits, VulkanFacts};
 use super::super::finding::{Finding, Severity};
+use crate::thread::priority::Refusal;
 use crate::vulkan::VulkanError;
 
 /// What is wrong with them.
@@ -86,7 +87,7 @@ fn judge_device(facts: &VulkanFacts) -> Vec<Finding> {
 fn judge_limits(limits: &Limits) -> Vec<Finding> {
     let Limits { wanted_priority, priority_limit, .. } = *limits;
     let mut findings = Vec::new();
-    if let Err(errno) = limits.realtime {
+    if let Err(Refusal { errno, rtkit }) = &limits.realtime {
         let (why, remedy) = if priority_limit < wanted_priority {
             (
                 format!(
@@ -103,7 +104,7 @@ fn judge_limits(limits: &Limits) -> Vec<Finding> {
                 "run it outside, or give its control group real-time run time (cpu.rt_runtime_us)".to_string(),
             )
         };
-        let why = format!("real-time scheduling was refused ({}): {why}", errno.desc());
+        let why = format!("real-time scheduling was refused ({}): {why}; {rtkit}", errno.desc());
         findings.push(Finding::error(Code::RealtimeRefused, "scheduler", why, remedy).of(Severity::Warning));
     }
     if let Some(bytes) = limits.lock_limit_bytes.filter(|&bytes| bytes < limits.process_bytes) {

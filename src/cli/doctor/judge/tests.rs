@@ -12,6 +12,7 @@ use crate::headset::cache::Memory;
 use crate::lease::identity::Identity;
 use crate::lease::policy::Policy;
 use crate::lease::request::RequestError;
+use crate::thread::priority::Refusal;
 use crate::vulkan::VulkanError;
 
 /// An EDID of one block with these numbers and no modes.
@@ -422,11 +423,16 @@ fn vulkan_says_what_it_lacks() {
     assert_eq!(finding(&facts, Code::QueuePriority).severity, Severity::Note);
 }
 
+fn refusal() -> Refusal {
+    Refusal { errno: Errno::EPERM, rtkit: "rtkit refused: no".to_string() }
+}
+
 #[test]
 fn a_refused_priority_says_who_refused_it() {
     let mut facts = machine();
-    facts.limits.realtime = Err(Errno::EPERM);
+    facts.limits.realtime = Err(refusal());
     assert!(finding(&facts, Code::RealtimeRefused).why.contains("up to priority 0"));
+    assert!(finding(&facts, Code::RealtimeRefused).why.ends_with("rtkit refused: no"));
     facts.limits.priority_limit = 99;
     assert!(finding(&facts, Code::RealtimeRefused).why.contains("container"));
     facts.limits.lock_limit_bytes = Some(8 << 20);
@@ -438,7 +444,7 @@ fn a_refused_priority_says_who_refused_it() {
 #[test]
 fn the_worst_is_told_first() {
     let mut facts = machine();
-    facts.limits.realtime = Err(Errno::EPERM);
+    facts.limits.realtime = Err(refusal());
     facts.vulkan = Err(VulkanError::NoDriver);
     let severities: Vec<Severity> =
         Diagnosis::of(&facts).findings.iter().map(|finding| finding.severity).collect();
