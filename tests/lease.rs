@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::desktop::Desktop;
-use rig::{CARD, Program, VIVE, example, inside, leasehold, pin, report, serve};
+use rig::{CARD, Program, VIVE, example, inside, leasehold, pin, plug_vkms, report, serve};
 use serde_json::json;
 
 const VIVE_PERIOD: Span = Span::from_ns(11_169_777);
@@ -125,6 +125,22 @@ fn unplugging_ends_the_lease_and_plugging_in_offers_it_again() {
         assert_eq!(serve.line()["event"], "offered");
         plug("2");
         assert_eq!(serve.line()["reason"], "unplugged");
+    });
+}
+
+#[test]
+fn a_headset_that_is_unplugged_unheard_is_missed_all_the_same() {
+    inside("a_headset_that_is_unplugged_unheard_is_missed_all_the_same", VIVE, || {
+        let serve = serve(&[]);
+        serve.signal(Signal::SIGSTOP);
+        // More than its socket has room for; what comes then is lost.
+        for _ in 0..5_000 {
+            std::fs::write("/sys/class/drm/card0/uevent", "change").unwrap();
+        }
+        plug_vkms(false);
+        serve.signal(Signal::SIGCONT);
+        let withdrawn = serve.line();
+        assert_eq!((&withdrawn["event"], &withdrawn["reason"]), (&json!("withdrawn"), &json!("unplugged")));
     });
 }
 

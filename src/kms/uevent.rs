@@ -16,6 +16,8 @@ pub enum Uevent {
     Lease,
     /// A display was plugged in or out.
     Hotplug,
+    /// More was announced than there was room for: any of the above may have been, and is lost.
+    Overflow,
 }
 
 /// Listens to the kernel's announcements about display cards. Needs no rights.
@@ -40,9 +42,7 @@ impl UeventSocket {
         Ok(Self { fd })
     }
 
-    /// The next announcement about a card, if there is one already. After an overflow of the socket, of which there
-    /// is no telling what it lost, says [`Uevent::Hotplug`] and [`Uevent::Lease`] are both possible by returning
-    /// `Lease`: every listener re-lists on it.
+    /// The next announcement about a card, if there is one already.
     pub fn next(&self) -> Option<Uevent> {
         let mut buffer = [0; 8192];
         loop {
@@ -54,7 +54,7 @@ impl UeventSocket {
                     }
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(Errno::ENOBUFS) => return Some(Uevent::Lease),
+                Err(Errno::ENOBUFS) => return Some(Uevent::Overflow),
                 Err(_) => return None,
             }
         }

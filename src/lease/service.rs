@@ -161,6 +161,7 @@ impl Service {
             match uevent {
                 Uevent::Lease => lease_ended = true,
                 Uevent::Hotplug => replugged = true,
+                Uevent::Overflow => (lease_ended, replugged) = (true, true),
             }
         }
         // Clients first: one that gave its lease back and closed the fd at once has released it, not lost it.

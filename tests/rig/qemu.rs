@@ -53,10 +53,27 @@ pub fn attended<T>(test: &str, work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Plugs the headset in or out, from inside the rig. What follows from it comes later.
+/// Plugs the headset in or out, from inside the rig. Once the kernel has seen it; what follows from that comes later.
 pub fn plug(test: &str, plugged: bool) {
-    plug_size(test, if plugged { "2160 1200" } else { "0 0" });
+    let (size, wanted) = if plugged { ("2160 1200", "connected") } else { ("0 0", "disconnected") };
+    let seen = || std::fs::read_to_string(STATUS).is_ok_and(|status| status.trim() == wanted);
+    // QEMU takes it from a viewer that says how large its window is, and now and then misses that.
+    for _ in 0..3 {
+        plug_size(test, size);
+        let asked = Instant::now();
+        while Instant::now() - asked < Span::from_ms(10_000) {
+            if seen() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        say(&format!("QEMU has to be told again that the headset is {wanted}"));
+    }
+    panic!("the kernel does not see that the headset is {wanted}");
 }
+
+/// What the kernel last saw on the headset's connector. Reading it asks no display.
+const STATUS: &str = "/sys/class/drm/card0-Virtual-2/status";
 
 /// Plugs a display of that size in; one of `0 0` is none.
 pub fn plug_size(test: &str, size: &str) {
