@@ -14,7 +14,7 @@ use leasehold::kms::ModeRequest;
 use leasehold::lease::request::Wanted;
 use leasehold::session::options::From;
 use leasehold::session::vulkan::{AppDevice, AppImage, ENCODING_FORMAT, EXTENSIONS, Gpu};
-use leasehold::session::{DisplayState, Ending, Limit, Options, Pose, SLOTS, Session, Span};
+use leasehold::session::{DisplayState, Ending, Instant, Limit, Options, Pose, SLOTS, Session, Span};
 use leasehold::vulkan::instance::validation_messages;
 
 /// What the least app has: a queue, a command buffer, and a timeline to tell how far it has come.
@@ -213,7 +213,9 @@ fn an_app_that_has_no_more_use_for_its_images_leaves_the_last_frame_behind() {
     session.wait().unwrap().submit(Pose::AHEAD);
     drop((app, images, device));
     // Not longer, for it would be taken for dead.
+    let start = Instant::now();
     while records.pop().is_none() {
+        assert!(Instant::now() - start < Span::from_ms(60_000), "it is never shown");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let ending = session.end().unwrap();

@@ -17,7 +17,9 @@ use leasehold::time::{Instant, Span};
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use rig::{DRAWN_US, Program, TINY, example, inside_on_one_cpu, leasehold, pin, say, serve, setting};
+use rig::{
+    DRAWN_US, Program, TINY, example, inside_on_one_cpu, leasehold, pin, say, serve, setting, threads,
+};
 use serde_json::Value;
 
 /// What part of the vblanks may be missed above what bare flips miss.
@@ -363,16 +365,6 @@ impl Watched {
 /// The address of a futex call.
 fn futex(call: &str) -> Option<&str> {
     call.strip_prefix("futex(")?.split(',').next()
-}
-
-/// The threads of a process, by id and name.
-fn threads(process: u32) -> Vec<(String, String)> {
-    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs").flatten();
-    let named = tasks.filter_map(|task| {
-        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
-        Some((task.file_name().to_string_lossy().into_owned(), name.trim().to_string()))
-    });
-    named.collect()
 }
 
 /// The id of the thread of this name, once it runs.

@@ -10,8 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use leasehold::time::{Instant, Span};
-use nix::unistd::Pid;
-use rig::{CARD, TINY, debian_of, inside_tree, leasehold, say};
+use rig::{CARD, TINY, debian_of, inside_tree, leasehold, say, threads};
 use serde_json::Value;
 
 const PACKAGES: [&str; 7] =
@@ -160,11 +159,10 @@ fn demo() -> Given {
     let _ = std::fs::remove_file(&report);
     let shown = ["--from", "seat", "--scene", "flat:80", "--seconds", "6", "--report", &report];
     let mut demo = as_user(&["demo"]).args(shown).stdout(Stdio::null()).spawn().unwrap();
-    let pid = Pid::from_raw(demo.id() as i32);
-    wait_until("the loop has started", || names(pid).iter().any(|(name, _)| name == "vblank"));
+    wait_until("the loop has started", || threads(demo.id()).iter().any(|(_, name)| name == "vblank"));
     // It asks first thing, and is answered within a second.
     std::thread::sleep(Duration::from_secs(2));
-    let threads = names(pid).into_iter().map(|(name, id)| (name, run("chrt", &["-p", &id])));
+    let threads = threads(demo.id()).into_iter().map(|(id, name)| (name, run("chrt", &["-p", &id])));
     let threads: Vec<(String, String)> = threads.collect();
     assert!(demo.wait().unwrap().success());
     let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
@@ -176,16 +174,6 @@ fn demo() -> Given {
         threads,
         vblanks: report["frames"]["vblanks"].as_u64().unwrap(),
     }
-}
-
-/// The threads of a process, by name and number.
-fn names(pid: Pid) -> Vec<(String, String)> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let named = tasks.filter_map(|task| {
-        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
-        Some((name.trim().to_string(), task.file_name().into_string().ok()?))
-    });
-    named.collect()
 }
 
 impl Given {

@@ -50,7 +50,9 @@ impl Board {
     /// Writes on it, if there is one and the device is done with what was written before; whether it was. `pixels` are
     /// [`BOARD_PX`] large.
     pub fn write(&self, pixels: &Pixels) -> bool {
-        self.overlay().upgrade().is_some_and(|overlay| overlay.write(pixels))
+        // Nothing is held on to: whoever lets go of an overlay last waits for the device.
+        let overlay = self.overlay().upgrade();
+        overlay.is_some_and(|overlay| overlay.write(pixels))
     }
 
     /// Puts it up on a device, for the loop to show, until the last to hold it lets go of it.

@@ -43,6 +43,10 @@ impl drm::Device for Card {}
 impl drm::control::Device for Card {}
 
 impl Card {
+    fn new(first_call: Option<Worker>, fd: OwnedFd, name: String) -> Self {
+        Self { _first_call: first_call, fd, name, property_names: Names::default() }
+    }
+
     /// Opens a card node. The first to open a card that nobody drives becomes its master.
     ///
     /// # Errors
@@ -51,7 +55,7 @@ impl Card {
         let name = path.display().to_string();
         let fd = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Permissions::empty())
             .map_err(|errno| KmsError::call("open", &name, errno))?;
-        Ok(Self { _first_call: None, fd, name, property_names: Names::default() })
+        Ok(Self::new(None, fd, name))
     }
 
     /// Opens the same card anew, whatever its node is called: a file of its own, with none of this one's rights.
@@ -76,12 +80,12 @@ impl Card {
                 fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))
             })
             .map_err(|errno| KmsError::call("take over", &name, errno))?;
-        Ok(Self { _first_call: first_call(&fd), fd, name, property_names: Names::default() })
+        Ok(Self::new(first_call(&fd), fd, name))
     }
 
     /// Looks through an fd that another process has too, and changes nothing about it that both would see.
     pub fn shared(fd: OwnedFd, name: impl Into<String>) -> Self {
-        Self { _first_call: first_call(&fd), fd, name: name.into(), property_names: Names::default() }
+        Self::new(first_call(&fd), fd, name.into())
     }
 
     /// Takes over a lease or card that this process was started with, by its fd's number.
@@ -332,8 +336,7 @@ fn first_call(fd: &OwnedFd) -> Option<Worker> {
     let (begins, begun) = std::sync::mpsc::sync_channel(1);
     let call = move |_: &_| {
         let _ = begins.send(());
-        let _ =
-            Card { _first_call: None, fd, name: String::new(), property_names: Names::default() }.driver();
+        let _ = Card::new(None, fd, String::new()).driver();
     };
     let worker = Worker::start("card", call).ok()?;
     let _ = begun.recv();

@@ -36,7 +36,8 @@ pub struct Refusal {
     pub rtkit: String,
 }
 
-/// Puts the calling thread under `SCHED_FIFO`, or has rtkit put it under `SCHED_RR` where this user may not, locks the process's memory, and asks for exact timers.
+/// Puts the calling thread under `SCHED_FIFO`, or has rtkit put it under `SCHED_RR` where this user may not, locks the
+/// process's memory, and asks for exact timers.
 pub fn make_realtime(urgency: Urgency) -> Granted {
     let mut refusals = Vec::new();
     let scheduling = become_realtime(urgency).unwrap_or_else(|Refusal { errno, rtkit }| {

@@ -61,17 +61,13 @@ const INSIDE: &str = "LEASEHOLD_INSIDE_RIG";
 /// Runs `body` inside the rig with the headset of that EDID; `test` is the calling test's own name. Without a rig says
 /// so and passes.
 pub fn inside(test: &str, edid: &str, body: impl FnOnce()) {
-    inside_of(test, edid, || Ok(None), body);
+    inside_of(Machine::uml(), test, edid, || Ok(None), body);
 }
 
 /// As [`inside`], with the rig on one CPU of its host. There a system call takes it a fifth of the time, for none has to be
 /// handed over between CPUs, of which an idle one is slow to wake: what is timed against a vblank is the program.
 pub fn inside_on_one_cpu(test: &str, edid: &str, body: impl FnOnce()) {
-    if is_inside() {
-        body();
-        return ran(test);
-    }
-    run_in(Ok(Machine { on_one_cpu: true, ..Machine::uml() }), test, edid, || Ok(None));
+    inside_of(Machine { on_one_cpu: true, ..Machine::uml() }, test, edid, || Ok(None), body);
 }
 
 /// As [`inside`], with the host's files out of sight and those of `tree` in their place; where there is no tree, the
@@ -82,10 +78,11 @@ pub fn inside_tree(
     tree: impl FnOnce() -> Result<PathBuf, String>,
     body: impl FnOnce(),
 ) {
-    inside_of(test, edid, || tree().map(Some), body);
+    inside_of(Machine::uml(), test, edid, || tree().map(Some), body);
 }
 
 fn inside_of(
+    machine: Machine,
     test: &str,
     edid: &str,
     tree: impl FnOnce() -> Result<Option<PathBuf>, String>,
@@ -96,7 +93,7 @@ fn inside_of(
         ran(test);
         return;
     }
-    run_in(Ok(Machine::uml()), test, edid, tree);
+    run_in(Ok(machine), test, edid, tree);
 }
 
 /// Says, inside a rig, that `test` ran to its end.
@@ -439,6 +436,16 @@ pub fn pin(pid: Pid, cpu: u32) {
     // It fails where a thread ends between its being listed and its being pinned.
     let tries: Vec<_> = (0..10).map(|_| taskset()).take_while(|output| !output.status.success()).collect();
     assert!(tries.len() < 10, "{}", String::from_utf8_lossy(&tries[9].stderr));
+}
+
+/// The threads of a process, by id and name.
+pub fn threads(process: u32) -> Vec<(String, String)> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs").flatten();
+    let named = tasks.filter_map(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        Some((task.file_name().to_string_lossy().into_owned(), name.trim().to_string()))
+    });
+    named.collect()
 }
 
 /// Kills a lessee; when that was, when the kernel announced the lease's end, and when the CRTC was seen off.
