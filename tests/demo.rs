@@ -7,8 +7,9 @@ use std::process::Command;
 
 use leasehold::kms::{Card, Connector, CrtcId};
 use leasehold::thread::priority::{Urgency, make_realtime};
-use leasehold::time::{Instant, Span};
+use leasehold::time::Span;
 use nix::unistd::Pid;
+use rig::wait::wait_for;
 use rig::{CARD, Program, TINY, VIVE, decode, headsets, inside, leasehold, pin, say, serve, write_picture};
 use serde_json::Value;
 
@@ -125,16 +126,9 @@ fn a_killed_demo_leaves_the_headset_dark_and_free_twenty_times() {
 
 /// Waits until the demo has lit the headset's CRTC.
 fn lit_crtc(card: &Card) -> CrtcId {
-    let start = Instant::now();
-    while Instant::now() - start < Span::from_ms(20_000) {
+    wait_for("the headset is lit", || {
         let connectors =
             card.connectors().unwrap().into_iter().map(|id| Connector::read(card, id, false).unwrap());
-        if let Some(crtc) =
-            connectors.filter(|connector| connector.name == "Virtual-2").find_map(|found| found.crtc)
-        {
-            return crtc;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    panic!("nothing was lit within 20 s");
+        connectors.filter(|connector| connector.name == "Virtual-2").find_map(|found| found.crtc)
+    })
 }

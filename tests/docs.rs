@@ -16,8 +16,9 @@ use leasehold::headset::simulated::board::TrackingBoard;
 use leasehold::headset::simulated::files::files;
 use leasehold::headset::{Headset, hid};
 use leasehold::lease::policy::Policy;
-use leasehold::time::{Instant, Span};
+use leasehold::time::Span;
 use nix::sys::signal::Signal;
+use rig::wait::wait_until;
 use rig::{Program, VIVE, inside, leasehold};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -176,7 +177,8 @@ fn commands_that_need_a_headset_run_where_there_is_one() {
                 .collect();
             if !started.is_empty() {
                 let runtime = std::env::var_os("XDG_RUNTIME_DIR").unwrap();
-                wait_for(&Path::new(&runtime).join("leasehold-0"));
+                let socket = Path::new(&runtime).join("leasehold-0");
+                wait_until("serve listens", || socket.exists());
             }
             assert_runs(&place, last, folder.path());
             for mut program in started {
@@ -185,14 +187,6 @@ fn commands_that_need_a_headset_run_where_there_is_one() {
             }
         }
     });
-}
-
-fn wait_for(path: &Path) {
-    let start = Instant::now();
-    while !path.exists() {
-        assert!(Instant::now() - start < Span::from_ms(60_000), "{} is not made", path.display());
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -19,7 +19,8 @@ use leasehold::headset::simulated::board::TrackingBoard;
 use leasehold::headset::simulated::files::{NamedFile, files};
 use leasehold::headset::{Headset, USER_DATA_HEAD};
 use leasehold::hid;
-use leasehold::time::{Instant, Span};
+use leasehold::time::Instant;
+use rig::wait::wait_until;
 use rig::{VIVE, inside, leasehold, say};
 use serde_json::{Value, json};
 use uhid::{Answer, Question, Uhid};
@@ -69,12 +70,8 @@ impl Board {
 
 /// The kernel makes and removes the node a little after the device.
 fn wait_for_nodes(count: usize) {
-    let started = Instant::now();
     let there = || hid::nodes().iter().filter(|node| node.id.vendor == 0x28de && node.path.exists()).count();
-    while there() != count {
-        assert!(Instant::now() - started < Span::from_ms(20_000), "{:?}", hid::nodes());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("so many headsets have a node", || there() == count);
 }
 
 /// A made-up headset with eyes of 180x200 pixels, whose maps are a few hundred pieces.

@@ -196,7 +196,7 @@ fn without_anyone_to_ask_there_is_nothing_to_wait_for() {
             let mut demo = bare.demo(&["--reacquire"]);
             Watcher::new().presenting();
             let left = end(bare);
-            assert_eq!(demo.wait().code(), Some(5), "{}", errors());
+            assert_eq!(demo.wait().code(), Some(5));
             drop(left);
         }
         let serve = serve(&[]);
@@ -204,7 +204,7 @@ fn without_anyone_to_ask_there_is_nothing_to_wait_for() {
         Watcher::new().presenting();
         drop(serve);
         assert_eq!(demo.wait().code(), Some(5), "lost, and not taken again in the time that was given");
-        assert!(errors().contains("the lease on Virtual-2 ended: its lessor is gone"), "{}", errors());
+        assert!(errors().contains("the lease on Virtual-2 ended: its lessor is gone"));
     });
 }
 
@@ -231,9 +231,9 @@ fn a_suspended_lease_is_sat_out_and_resumed_without_a_modeset() {
                 struck.push((suspended, resumed));
             }
             drop(card);
-            assert!(demo.stop().success(), "{}", errors());
+            assert!(demo.stop().success());
             let events = events();
-            assert_eq!(events.len(), TRIES * 2, "{}", errors());
+            assert_eq!(events.len(), TRIES * 2);
             for (pair, (suspended, resumed)) in events.chunks(2).zip(struck) {
                 assert_eq!((pair[0].0.as_str(), pair[1].0.as_str()), ("suspended", "resumed"));
                 asleep.push(pair[0].2 - suspended);
@@ -264,12 +264,12 @@ fn a_display_that_was_switched_off_meanwhile_is_lit_again_and_says_so() {
         drop(other);
         bare.card.become_master().unwrap();
         watcher.presenting();
-        assert!(demo.stop().success(), "{}", errors());
+        assert!(demo.stop().success());
         let events = events();
         let names: Vec<(&str, &str)> =
             events.iter().map(|(event, why, _)| (event.as_str(), why.as_str())).collect();
-        assert_eq!(names, [("suspended", ""), ("relit", "switched_off")], "{}", errors());
-        assert!(errors().contains("switched off meanwhile"), "{}", errors());
+        assert_eq!(names, [("suspended", ""), ("relit", "switched_off")]);
+        assert!(errors().contains("switched off meanwhile"));
     });
 }
 
@@ -284,14 +284,14 @@ fn a_lease_outlives_its_lessor_while_someone_keeps_the_card() {
         drop(lessor);
         std::thread::sleep(Duration::from_millis(200));
         watcher.presenting();
-        assert!(demo.runs(), "{}", errors());
+        assert!(demo.runs());
         // A connection that has ended is readable for ever: nobody is to wake for it.
         let before = demo.cpu();
         let flips = watcher.flips_in(Span::from_ms(1_000));
         assert!(flips > 20, "{flips} flips in a second");
         say(&format!("{} ms of CPU in 1 s of {flips} flips", (demo.cpu() - before).as_us_f64() / 1e3));
         drop(kept);
-        assert_eq!(demo.wait().code(), Some(5), "{}", errors());
-        assert!(errors().contains("the lease on Virtual-2 ended: its lessor is gone"), "{}", errors());
+        assert_eq!(demo.wait().code(), Some(5));
+        assert!(errors().contains("the lease on Virtual-2 ended: its lessor is gone"));
     });
 }

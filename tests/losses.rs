@@ -23,13 +23,13 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rig::demo::{Demo, Watcher, errors, events, master_card};
+use rig::wait::{wait_for, wait_until};
 use rig::{CARD, Machine, TINY, debian, plug_vkms, qemu, run_in, say};
 use serde_json::Value;
 use xorg::Xorg;
 
 const HEADSET: &str = "Virtual-2";
 const SIZE: &str = "480x270";
-const PATIENCE: Span = Span::from_ms(120_000);
 
 /// The best of so many is held to the bounds.
 const TRIES: usize = 3;
@@ -265,17 +265,11 @@ fn exits(giver: &mut Giver, end: End) {
         let status = demo.wait();
         exited.push(Instant::now() - struck);
         told.push(demo.last_word(by_the_wall));
-        assert_eq!(status.code(), Some(5), "{}, {end:?}: {}", giver.name(), errors());
+        assert_eq!(status.code(), Some(5), "{}, {end:?}", giver.name());
         let events = events();
         let (event, why, at) = events.last().expect("it reports what ended it");
-        assert_eq!(
-            (event.as_str(), why.as_str()),
-            ("lost", end.why()),
-            "{}, {end:?}: {}",
-            giver.name(),
-            errors()
-        );
-        assert!(errors().contains(&end.sentence()), "{end:?}: {}", errors());
+        assert_eq!((event.as_str(), why.as_str()), ("lost", end.why()), "{}, {end:?}", giver.name());
+        assert!(errors().contains(&end.sentence()), "{end:?}");
         noticed.push(*at - struck);
         plug_vkms(true);
     }
@@ -309,14 +303,14 @@ fn comes_back(giver: &mut Giver, end: End) {
         Watcher::new().presenting();
         offered.push(giver.offered().filter(|_| end == End::Killed).unwrap_or(now));
     }
-    assert!(demo.stop().success(), "{}", errors());
+    assert!(demo.stop().success());
     // sway's seat takes mastership away before it closes the card of a sway that has died.
     let events: Vec<_> = events().into_iter().filter(|event| event.0 != "suspended").collect();
-    assert_eq!(events.len(), TRIES * 2, "{events:?}: {}", errors());
+    assert_eq!(events.len(), TRIES * 2, "{events:?}");
     let (mut noticed, mut back) = (Vec::new(), Vec::new());
     for (pair, (struck, offered)) in events.chunks(2).zip(struck.iter().zip(&offered)) {
-        assert_eq!((pair[0].0.as_str(), pair[0].1.as_str()), ("lost", end.why()), "{}", errors());
-        assert_eq!(pair[1].0, "reacquired", "{}", errors());
+        assert_eq!((pair[0].0.as_str(), pair[0].1.as_str()), ("lost", end.why()));
+        assert_eq!(pair[1].0, "reacquired");
         noticed.push(pair[0].2 - *struck);
         // It may have it before this test has seen the offer.
         back.push((pair[1].2 - *offered).max(Span::ZERO));
@@ -349,11 +343,11 @@ fn sleeps(giver: &mut Giver) {
         watcher.presenting();
     }
     drop(card);
-    assert!(demo.stop().success(), "{}", errors());
+    assert!(demo.stop().success());
     let events = events();
-    assert_eq!(events.len(), TRIES * 2, "{events:?}: {}", errors());
+    assert_eq!(events.len(), TRIES * 2, "{events:?}");
     for pair in events.chunks(2) {
-        assert_eq!((pair[0].0.as_str(), pair[1].0.as_str()), ("suspended", "resumed"), "{}", errors());
+        assert_eq!((pair[0].0.as_str(), pair[1].0.as_str()), ("suspended", "resumed"));
     }
     let since = |events: &mut dyn Iterator<Item = &(String, String, Instant)>, from: &[Instant]| {
         events.zip(from).map(|(event, &from)| event.2 - from).collect::<Vec<Span>>()
@@ -398,8 +392,7 @@ fn under_xorg(test: &str) {
     let mut heard = 0;
     let mut event = |demo: &Demo, word: &str| {
         let find = || demo.lines_said().iter().skip(heard).position(|line| line.contains(word));
-        wait_until(word, || find().is_some());
-        heard += find().expect("it was there") + 1;
+        heard += wait_for(word, find) + 1;
     };
 
     switch_to_terminal(2);
@@ -435,14 +428,14 @@ fn under_xorg(test: &str) {
     event(&demo, "taken again");
     Watcher::new().presenting();
     told("killed, started anew", "lessor_gone", "lit again");
-    assert!(demo.stop().success(), "{}", errors());
+    assert!(demo.stop().success());
     drop(demo);
 
     let mut demo = Demo::start("x11", &[], &[("DISPLAY", again.display.as_str())]);
     Watcher::new().presenting();
     let mut again = again;
     again.kill();
-    assert_eq!(demo.wait().code(), Some(5), "{}", errors());
+    assert_eq!(demo.wait().code(), Some(5));
     let events = events();
     assert_eq!(events.last().map(|event| event.1.as_str()), Some("lessor_gone"), "{events:?}");
     told("lessor killed", "lessor_gone", "exit 5");
@@ -472,12 +465,4 @@ fn row(lessor: &str, what: &str, says: &str, noticed: &mut [Span], then: &str, a
     let times = range(noticed);
     assert!(noticed[0] <= GOAL, "{lessor}, {what}: noticed after {times}");
     say(&format!("| {lessor:<24} | {what:<23} | {says:<14} | {times:<18} | {then:<53} |"));
-}
-
-fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !reached() {
-        assert!(Instant::now() - start < PATIENCE, "it does not come to this: {what}: {}", errors());
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

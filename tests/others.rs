@@ -25,6 +25,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::desktop::headset_picture;
+use rig::wait::wait_until;
 use rig::{CARD, Program, VIVE, debian, example, inside_tree, leasehold, pin, say, serve, setting};
 use serde_json::Value;
 
@@ -200,11 +201,7 @@ impl Killed {
         let lessee = Program::start(&mut command);
         let card = Card::open(Path::new(CARD)).unwrap();
         card.enable_atomic().unwrap(); // else it shows no primary planes
-        let started = Instant::now();
-        while headset_picture(&card).is_none() {
-            assert!(Instant::now() - started < Span::from_ms(60_000), "the headset is not lit");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("the headset is lit", || headset_picture(&card).is_some());
         pin(lessee.pid(), 1);
         std::thread::sleep(Duration::from_millis(60));
         lessee

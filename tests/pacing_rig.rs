@@ -17,6 +17,7 @@ use leasehold::time::{Instant, Span};
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use rig::wait::wait_for;
 use rig::{
     DRAWN_US, Program, TINY, example, inside_on_one_cpu, leasehold, pin, say, serve, setting, threads,
 };
@@ -369,12 +370,6 @@ fn futex(call: &str) -> Option<&str> {
 
 /// The id of the thread of this name, once it runs.
 fn thread_named(process: u32, wanted: &str) -> String {
-    let start = Instant::now();
-    while Instant::now() - start < Span::from_ms(30_000) {
-        if let Some((thread, _)) = threads(process).into_iter().find(|(_, name)| name == wanted) {
-            return thread;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("there was no thread '{wanted}' within 30 s");
+    let named = || threads(process).into_iter().find(|(_, name)| name == wanted);
+    wait_for(&format!("there is a thread '{wanted}'"), named).0
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use leasehold::time::{Instant, Span};
+use rig::wait::wait_until;
 use rig::{CARD, TINY, debian_of, inside_tree, leasehold, say, threads};
 use serde_json::Value;
 
@@ -34,14 +34,6 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(Instant::now() - start < Span::from_ms(30_000), "not within 30 s: {what}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -11,7 +11,6 @@ mod xorg;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use leasehold::lease::RequestError;
 use leasehold::lease::request::{Heard, Wanted, seat, wayland, x11};
@@ -20,12 +19,11 @@ use lessor::{Kind, Lessor};
 use nix::sys::signal::Signal;
 use rig::desktop::headset_picture;
 use rig::qemu;
+use rig::wait::wait_until;
 use rig::{CARD, Machine, Program, TINY, debian, example, leasehold, run_in, say};
 use serde_json::Value;
 use xorg::Xorg;
 
-/// For things that an emulated CPU takes its time for.
-const PATIENCE: Span = Span::from_ms(180_000);
 const HEADSET: &str = "Virtual-2";
 const SIZE: &str = "480x270";
 
@@ -153,12 +151,4 @@ fn wait_for_offer(socket: &str) {
     wait_until("the headset is on offer", || {
         wayland::offers(Some(socket), Span::from_ms(5000)).is_ok_and(|(_, offers)| offers == [HEADSET])
     });
-}
-
-fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !reached() {
-        assert!(Instant::now() - start < PATIENCE, "it does not come to this: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

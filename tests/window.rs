@@ -7,17 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use desktop_server::{Desktop, desktop};
-use leasehold::time::{Instant, Span};
 use nix::sys::signal::Signal;
+use rig::wait::{PATIENCE, wait_until};
 use rig::{Program, decode, leasehold, say};
 use serde_json::Value;
 
 /// Codes of keys, in `linux/input-event-codes.h`.
 const LEFT: u8 = 105;
 const ESCAPE: u8 = 1;
-
-/// Long enough for the busiest machine.
-const PATIENCE: Span = Span::from_ms(120_000);
 
 fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
@@ -37,15 +34,6 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// Waits until `done` is.
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(Instant::now() - started < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn a_window_shows_the_panel_and_its_keys_steer() {
     let Some(desktop) = desktop("a_window_shows_the_panel_and_its_keys_steer") else { return };
@@ -54,14 +42,14 @@ fn a_window_shows_the_panel_and_its_keys_steer() {
     let (picture, report) = (path("shown.png"), path("report.json"));
     let mut demo = demo(&desktop, &["--from", "window", "--capture", &picture, "--report", &report]);
     let window = desktop.window();
-    wait_for("the panel is in the window", || window.picture().is_lit());
+    wait_until("the panel is in the window", || window.picture().is_lit());
     let ahead = window.picture();
     window.focus();
     desktop.key(LEFT, true);
-    wait_for("the picture turns", || window.picture().differs_from(&ahead) > 0.05);
+    wait_until("the picture turns", || window.picture().differs_from(&ahead) > 0.05);
     desktop.key(LEFT, false);
     let mut before = window.picture();
-    wait_for("the picture comes to rest", || {
+    wait_until("the picture comes to rest", || {
         std::thread::sleep(Duration::from_millis(300));
         let now = window.picture();
         now.differs_from(&std::mem::replace(&mut before, now.clone())) == 0.0
@@ -81,7 +69,7 @@ fn closing_the_window_ends_a_demo_that_is_seen_nowhere_else() {
     let Some(desktop) = desktop("closing_the_window_ends_a_demo_that_is_seen_nowhere_else") else { return };
     let mut demo = demo(&desktop, &["--from", "window"]);
     let window = desktop.window();
-    wait_for("the panel is in the window", || window.picture().is_lit());
+    wait_until("the panel is in the window", || window.picture().is_lit());
     window.close();
     assert!(demo.ends_within(PATIENCE).success());
 }
@@ -91,9 +79,9 @@ fn a_headset_goes_on_when_its_mirror_is_closed() {
     let Some(desktop) = desktop("a_headset_goes_on_when_its_mirror_is_closed") else { return };
     let mut demo = demo(&desktop, &["--from", "simulated", "--mirror"]);
     let window = desktop.window();
-    wait_for("the panel is in the mirror", || window.picture().is_lit());
+    wait_until("the panel is in the mirror", || window.picture().is_lit());
     window.close();
-    wait_for("the window closes", || window.is_gone());
+    wait_until("the window closes", || window.is_gone());
     std::thread::sleep(Duration::from_millis(500));
     demo.signal(Signal::SIGTERM);
     assert!(demo.ends_within(PATIENCE).success());
@@ -110,7 +98,7 @@ fn a_desktop_that_hangs_holds_no_headset_up() {
         let mut demo = demo(&desktop, &arguments);
         if mirror {
             let window = desktop.window();
-            wait_for("the panel is in the mirror", || window.picture().is_lit());
+            wait_until("the panel is in the mirror", || window.picture().is_lit());
             desktop.signal(Signal::SIGSTOP);
         }
         // With the desktop asleep to the end: whoever waited for it would never get there.

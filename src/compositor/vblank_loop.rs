@@ -189,7 +189,8 @@ impl VblankLoop {
         while !limit.is_reached(&self.history, Instant::now()) {
             sleep_until(Instant::now() + NAP);
             let Some(found) = self.display.resume()? else { continue };
-            // What was known of vblanks may not hold any more: a driver without hardware to count them starts anew.
+            // A driver without hardware to count vblanks starts anew; and else the schedule would take those slept through
+            // for missed, and wake the loop earlier.
             self.pacer.forget_vblanks();
             self.rate = RateCheck::new(self.display.description().period);
             self.note(What::Resumed(found));

@@ -1,6 +1,7 @@
 //! Real-time scheduling from rtkit, the system service that gives it to ordinary users' threads. Its interface and its
 //! conditions are in its README, <https://gitlab.freedesktop.org/pipewire/rtkit>.
 
+use std::sync::OnceLock;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -42,8 +43,24 @@ pub enum RtkitError {
 /// comes) without sleeping.
 ///
 /// # Errors
-/// [`RtkitError`], after a second at most.
+/// [`RtkitError`], after a second at most; from then on the same at once.
 pub fn make_realtime(priority: u32) -> Result<(), RtkitError> {
+    static REFUSAL: OnceLock<RtkitError> = OnceLock::new();
+    unless_refused(&REFUSAL, || ask_in_time(priority))
+}
+
+/// Asks unless it was refused before: a bus that hangs would cost a second each time that a headset is lit again.
+fn unless_refused(
+    refusal: &OnceLock<RtkitError>,
+    ask: impl FnOnce() -> Result<(), RtkitError>,
+) -> Result<(), RtkitError> {
+    match refusal.get() {
+        Some(refusal) => Err(refusal.clone()),
+        None => ask().map_err(|error| refusal.get_or_init(|| error).clone()),
+    }
+}
+
+fn ask_in_time(priority: u32) -> Result<(), RtkitError> {
     let thread = gettid();
     let (answer, answered) = sync_channel(1);
     // On a thread of its own, for libdbus waits 25 s for a bus that takes a connection and says nothing.
@@ -103,6 +120,14 @@ mod tests {
     use nix::sys::resource::RLIM_INFINITY;
 
     use super::*;
+
+    #[test]
+    fn who_was_refused_does_not_ask_again() {
+        let refusal = OnceLock::new();
+        assert_eq!(unless_refused(&refusal, || Ok(())), Ok(()));
+        assert_eq!(unless_refused(&refusal, || Err(RtkitError::Late)), Err(RtkitError::Late));
+        assert_eq!(unless_refused(&refusal, || panic!("it asks")), Err(RtkitError::Late));
+    }
 
     #[test]
     fn a_limit_is_never_raised() {

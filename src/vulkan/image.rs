@@ -1,12 +1,14 @@
-//! Images: textures to sample, and targets to draw on, some of them in memory that a display scans out.
+//! Images: textures to sample, and targets to draw on.
 
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+mod external;
+
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 
 use ash::vk;
-use nix::unistd::{Whence, lseek};
 
-use super::device::{Device, LINEAR};
+pub use self::external::{DmaBuf, External, Plane};
+use super::device::Device;
 use super::error::{Context, VulkanError};
 
 /// A two-dimensional image with one view of all of it.
@@ -31,54 +33,12 @@ pub struct LinearLayout {
     pub length: u64,
 }
 
-/// Memory from elsewhere for an image to lie in, row by row.
-#[derive(Debug)]
-pub enum External {
-    /// Ordinary memory of this process, page-aligned.
-    Host {
-        /// Where it starts.
-        pointer: *mut u8,
-        /// How long it is.
-        length: usize,
-    },
-    /// A dma-buf.
-    DmaBuf(DmaBuf),
-}
-
-/// A dma-buf and how an image lies in it.
-#[derive(Debug)]
-pub struct DmaBuf {
-    /// Its handle.
-    pub fd: OwnedFd,
-    /// How pixels are laid out: a `DRM_FORMAT_MOD_*` of `drm_fourcc.h`.
-    pub modifier: u64,
-    /// Where each of the layout's planes is; one, where pixels lie row by row.
-    pub planes: Vec<Plane>,
-}
-
-/// A part of a dma-buf that holds a plane of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plane {
-    /// Bytes from the buffer's start to the plane's.
-    pub offset_bytes: u64,
-    /// Bytes from one row to the next.
-    pub pitch_bytes: u64,
-}
-
 /// The memory of an image, for another device of the same GPU and driver to import.
 pub(super) struct Exported {
     pub fd: OwnedFd,
     pub length: u64,
     /// The index of its type.
     pub kind: u32,
-}
-
-impl DmaBuf {
-    /// Pixels row by row from the buffer's start.
-    pub fn linear(fd: OwnedFd, pitch_bytes: u32) -> Self {
-        let plane = Plane { offset_bytes: 0, pitch_bytes: pitch_bytes.into() };
-        Self { fd, modifier: LINEAR, planes: vec![plane] }
-    }
 }
 
 impl Image {
@@ -146,47 +106,6 @@ impl Image {
         Ok(Some(LinearLayout { pitch_bytes: probe.row_pitch(), length: needs.size }))
     }
 
-    /// A target that lies in memory from elsewhere; `backing` keeps that memory alive.
-    ///
-    /// # Errors
-    /// When the device cannot import such memory or draw on it, or the image does not fit into it.
-    pub fn target_in(
-        device: &Arc<Device>,
-        format: vk::Format,
-        width_px: u32,
-        height_px: u32,
-        external: External,
-        backing: Box<dyn Send + Sync>,
-    ) -> Result<Self, VulkanError> {
-        let mut image = match external {
-            External::Host { pointer, length } => {
-                Self::in_host_memory(device, format, width_px, height_px, pointer, length)?
-            }
-            External::DmaBuf(buffer) => {
-                Self::in_dma_buf(device, format, width_px, height_px, buffer, &DRAWN_ON)?
-            }
-        };
-        image._backing = Some(backing);
-        image.create_view()?;
-        Ok(image)
-    }
-
-    /// A texture that lies in a dma-buf, to be sampled.
-    ///
-    /// # Errors
-    /// When the device cannot import such a dma-buf or sample it, or the image does not fit into it.
-    pub fn texture_in(
-        device: &Arc<Device>,
-        format: vk::Format,
-        width_px: u32,
-        height_px: u32,
-        buffer: DmaBuf,
-    ) -> Result<Self, VulkanError> {
-        let mut image = Self::in_dma_buf(device, format, width_px, height_px, buffer, &SAMPLED)?;
-        image.create_view()?;
-        Ok(image)
-    }
-
     /// A texture that another device of the same GPU and driver draws on, and its memory for that device to import.
     pub(super) fn exported(
         device: &Arc<Device>,
@@ -210,8 +129,8 @@ impl Image {
             .memory_type_index(kind)
             .push_next(&mut dedicated)
             .push_next(&mut export);
-        image.bind(allocation)?;
-        image.create_view()?;
+        image.allocate(allocation)?;
+        image.bind()?;
         let question = vk::MemoryGetFdInfoKHR::default().memory(image.memory).handle_type(handle);
         // SAFETY: the memory was allocated for export of this kind; the fd is new, and ours (vkGetMemoryFdKHR).
         let fd = unsafe {
@@ -230,15 +149,16 @@ impl Image {
     ) -> Result<(Self, *mut u8, LinearLayout), VulkanError> {
         let usage = vk::ImageUsageFlags::SAMPLED;
         if !device.linear_features(format).contains(vk::FormatFeatureFlags::SAMPLED_IMAGE) {
-            return Err(lacks(device, "sampling of pictures laid out row by row", SAMPLED.remedy));
+            return Err(lacks(device, "sampling of pictures laid out row by row", MAPPED_REMEDY));
         }
         let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, usage)
             .initial_layout(vk::ImageLayout::PREINITIALIZED);
         let mut image = Self::unbound(device, format, width_px, height_px, info)?;
         let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
         let (allocated, kind) = image.needs(coherent | vk::MemoryPropertyFlags::DEVICE_LOCAL, coherent)?;
-        image.bind(vk::MemoryAllocateInfo::default().allocation_size(allocated).memory_type_index(kind))?;
-        image.create_view()?;
+        image
+            .allocate(vk::MemoryAllocateInfo::default().allocation_size(allocated).memory_type_index(kind))?;
+        image.bind()?;
         let whole = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
         // SAFETY: the memory is the CPU's to see, and mapped once and whole; freeing it unmaps it. The image is linear.
         let (pointer, layout) = unsafe {
@@ -265,8 +185,8 @@ impl Image {
         let mut image = Self::unbound(device, format, width_px, height_px, info)?;
         let (length, kind) =
             image.needs(vk::MemoryPropertyFlags::DEVICE_LOCAL, vk::MemoryPropertyFlags::empty())?;
-        image.bind(vk::MemoryAllocateInfo::default().allocation_size(length).memory_type_index(kind))?;
-        image.create_view()?;
+        image.allocate(vk::MemoryAllocateInfo::default().allocation_size(length).memory_type_index(kind))?;
+        image.bind()?;
         Ok(image)
     }
 
@@ -303,149 +223,20 @@ impl Image {
         })
     }
 
-    fn in_host_memory(
-        device: &Arc<Device>,
-        format: vk::Format,
-        width_px: u32,
-        height_px: u32,
-        pointer: *mut u8,
-        length: usize,
-    ) -> Result<Self, VulkanError> {
-        let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
-        let functions = device
-            .host_memory
-            .as_ref()
-            .ok_or_else(|| lacks(device, "VK_EXT_external_memory_host", DRAWN_ON.remedy))?;
-        let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
-        let info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, TARGET_USAGE);
-        let mut image = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
-        // SAFETY: the image has no memory yet; the pointer is mapped for `length` bytes, which the caller's backing
-        // keeps true for the image's life.
-        let (needs, importable) = unsafe {
-            let needs = device.raw.get_image_memory_requirements(image.raw);
-            let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
-            // ash has no wrapper for this one.
-            let ask = functions.fp().get_memory_host_pointer_properties_ext;
-            ask(device.raw.handle(), handle, pointer.cast(), &mut properties)
-                .result()
-                .during("look at display memory")?;
-            (needs, properties.memory_type_bits)
-        };
-        if needs.size > length as u64 {
-            return Err(lacks(device, "an image layout that fits the display's memory", DRAWN_ON.remedy));
-        }
-        let kind = device.memory_type(
-            needs.memory_type_bits & importable,
-            vk::MemoryPropertyFlags::HOST_COHERENT,
-            vk::MemoryPropertyFlags::empty(),
-        )?;
-        let mut import =
-            vk::ImportMemoryHostPointerInfoEXT::default().handle_type(handle).host_pointer(pointer.cast());
-        let info = vk::MemoryAllocateInfo::default()
-            .allocation_size(length as u64)
-            .memory_type_index(kind)
-            .push_next(&mut import);
-        image.bind(info)?;
-        Ok(image)
-    }
-
-    fn in_dma_buf(
-        device: &Arc<Device>,
-        format: vk::Format,
-        width_px: u32,
-        height_px: u32,
-        buffer: DmaBuf,
-        wanted: &Use,
-    ) -> Result<Self, VulkanError> {
-        let DmaBuf { fd, modifier, planes } = buffer;
-        let lacks = |feature| lacks(device, feature, wanted.remedy);
-        let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
-        let functions = device.memory_fd.as_ref().filter(|_| device.capabilities().dma_buf);
-        let functions = functions.ok_or_else(|| lacks("VK_EXT_external_memory_dma_buf"))?;
-        // A dma-buf tells its size to who seeks to its end (dma_buf_llseek); not every driver looks (llvmpipe does not).
-        let length = lseek(&fd, 0, Whence::SeekEnd).unwrap_or(0) as u64;
-        let fits = |plane: &Plane| {
-            let rows = if modifier == LINEAR { u64::from(height_px) } else { 1 };
-            plane
-                .pitch_bytes
-                .checked_mul(rows)
-                .and_then(|size| size.checked_add(plane.offset_bytes))
-                .is_some_and(|end| end <= length)
-        };
-        if !planes.iter().all(fits) {
-            return Err(lacks("an image layout that fits the dma-buf"));
-        }
-        let layouts: Vec<_> = planes
-            .iter()
-            .map(|plane| vk::SubresourceLayout {
-                offset: plane.offset_bytes,
-                row_pitch: plane.pitch_bytes,
-                ..Default::default()
-            })
-            .collect();
-        let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
-        let mut layout = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default()
-            .drm_format_modifier(modifier)
-            .plane_layouts(&layouts);
-        let mut info = image_info(format, width_px, height_px, vk::ImageTiling::LINEAR, wanted.usage);
-        if device.capabilities().modifiers {
-            info = info.tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT);
-        } else if modifier != LINEAR {
-            return Err(lacks(
-                "dma-bufs laid out in any way but row by row (VK_EXT_image_drm_format_modifier)",
-            ));
-        }
-        // VUID-VkImageCreateInfo-pNext-00990 and VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251
-        if !device.imports_dma_bufs(&info, modifier) {
-            return Err(lacks(wanted.feature));
-        }
-        if device.capabilities().modifiers {
-            info = info.push_next(&mut layout);
-        }
-        let mut image = Self::unbound(device, format, width_px, height_px, info.push_next(&mut external))?;
-        let drivers_own = [Plane { offset_bytes: 0, pitch_bytes: image.row_pitch_if_linear(device) }];
-        if !device.capabilities().modifiers && planes != drivers_own {
-            return Err(lacks("a row pitch equal to the dma-buf's"));
-        }
-        // SAFETY: the image has no memory yet and the fd is an open dma-buf.
-        let (needs, importable) = unsafe {
-            let needs = device.raw.get_image_memory_requirements(image.raw);
-            let mut properties = vk::MemoryFdPropertiesKHR::default();
-            functions
-                .get_memory_fd_properties(handle, fd.as_raw_fd(), &mut properties)
-                .during("look at a dma-buf")?;
-            (needs, properties.memory_type_bits)
-        };
-        if needs.size > length {
-            return Err(lacks("an image layout that fits the dma-buf"));
-        }
-        let kind = device.memory_type(
-            needs.memory_type_bits & importable,
-            vk::MemoryPropertyFlags::DEVICE_LOCAL,
-            vk::MemoryPropertyFlags::empty(),
-        )?;
-        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image.raw);
-        // The driver owns the fd once the import has succeeded (VkImportMemoryFdInfoKHR); until then we do.
-        let raw_fd = fd.into_raw_fd();
-        let mut import = vk::ImportMemoryFdInfoKHR::default().handle_type(handle).fd(raw_fd);
-        let info = vk::MemoryAllocateInfo::default()
-            .allocation_size(needs.size)
-            .memory_type_index(kind)
-            .push_next(&mut dedicated)
-            .push_next(&mut import);
-        image.bind(info).inspect_err(|_| {
-            let _ = nix::unistd::close(raw_fd);
-        })?;
-        Ok(image)
-    }
-
-    fn bind(&mut self, info: vk::MemoryAllocateInfo<'_>) -> Result<(), VulkanError> {
+    /// Gives an image without any the memory described.
+    fn allocate(&mut self, info: vk::MemoryAllocateInfo<'_>) -> Result<(), VulkanError> {
         // SAFETY: size and type come from the driver's own requirements for this image, which has no memory yet.
-        unsafe {
-            self.memory =
-                self.device.raw.allocate_memory(&info, None).during("allocate an image's memory")?;
-            self.device.raw.bind_image_memory(self.raw, self.memory, 0).during("bind an image's memory")
-        }
+        self.memory =
+            unsafe { self.device.raw.allocate_memory(&info, None) }.during("allocate an image's memory")?;
+        Ok(())
+    }
+
+    /// Has the image lie in the memory that was allocated for it, and be seen.
+    fn bind(&mut self) -> Result<(), VulkanError> {
+        // SAFETY: the memory is this image's own.
+        unsafe { self.device.raw.bind_image_memory(self.raw, self.memory, 0) }
+            .during("bind an image's memory")?;
+        self.create_view()
     }
 
     fn create_view(&mut self) -> Result<(), VulkanError> {
@@ -457,11 +248,6 @@ impl Image {
         // SAFETY: the image is bound to memory.
         self.view = unsafe { self.device.raw.create_image_view(&info, None) }.during("view an image")?;
         Ok(())
-    }
-
-    /// Where images have modifiers, the driver need not be asked: it is told.
-    fn row_pitch_if_linear(&self, device: &Device) -> u64 {
-        if device.capabilities().modifiers { 0 } else { self.row_pitch() }
     }
 
     fn row_pitch(&self) -> u64 {
@@ -535,25 +321,7 @@ pub(super) fn image_info(
         .initial_layout(vk::ImageLayout::UNDEFINED)
 }
 
-/// What an image in a dma-buf is for.
-struct Use {
-    usage: vk::ImageUsageFlags,
-    /// What a device lacks that cannot do it.
-    feature: &'static str,
-    remedy: &'static str,
-}
-
-const DRAWN_ON: Use = Use {
-    usage: TARGET_USAGE,
-    feature: "drawing on dma-bufs laid out row by row",
-    remedy: "another way to scan out is taken where there is one",
-};
-
-const SAMPLED: Use = Use {
-    usage: vk::ImageUsageFlags::SAMPLED,
-    feature: "sampling of dma-bufs of this format, size and layout",
-    remedy: "share eye images laid out row by row, in XRGB8888 say, or have the CPU draw them",
-};
+const MAPPED_REMEDY: &str = "draw the eye images with Vulkan, or share them as dma-bufs";
 
 const EXPORTED_REMEDY: &str = "share the application's images as dma-bufs, or have the CPU draw them";
 

@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use leasehold::time::{Instant, Span};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use x11rb::connection::Connection;
@@ -16,6 +15,7 @@ use x11rb::rust_connection::RustConnection;
 
 use crate::rig::picture::Picture;
 use crate::rig::say;
+use crate::rig::wait::wait_for;
 
 /// A server, and a connection of the test's own.
 pub struct Desktop {
@@ -54,15 +54,11 @@ impl Desktop {
 
     /// The only program's window, once it is there.
     pub fn window(&self) -> Window<'_> {
-        let started = Instant::now();
-        loop {
+        let id = wait_for("a window opens", || {
             let windows = self.x.query_tree(self.root).unwrap().reply().unwrap().children;
-            if let Some(&id) = windows.iter().find(|&&id| self.has_title(id)) {
-                return Window { desktop: self, id };
-            }
-            assert!(Instant::now() - started < Span::from_ms(120_000), "a window opens");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
+            windows.into_iter().find(|&id| self.has_title(id))
+        });
+        Window { desktop: self, id }
     }
 
     fn has_title(&self, window: u32) -> bool {

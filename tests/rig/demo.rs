@@ -16,14 +16,12 @@ use nix::unistd::Pid;
 use rustix::process::{self, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use serde_json::Value;
 
-use super::{CARD, leasehold};
+use super::wait::{PATIENCE, wait_until};
+use super::{CARD, leasehold, say};
 
 /// Where the last one's report is.
 pub const REPORT: &str = "/tmp/report.json";
 const ERRORS: &str = "/tmp/demo.err";
-
-/// Whatever takes longer hangs, on an emulated CPU too.
-const PATIENCE: Span = Span::from_ms(120_000);
 
 /// A demo that runs; killed with the test if it has not ended before.
 pub struct Demo {
@@ -47,7 +45,7 @@ impl Demo {
         let process = pidfd_open(process, PidfdFlags::empty()).unwrap();
         let patience = PollTimeout::try_from(PATIENCE.to_duration()).unwrap();
         let ended = poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], patience).unwrap();
-        assert_eq!(ended, 1, "it hangs: {}", errors());
+        assert_eq!(ended, 1, "it hangs");
         self.child.wait().unwrap()
     }
 
@@ -82,11 +80,7 @@ impl Demo {
 
     /// Waits until it has said so more often than that.
     pub fn loses_more_than(&self, count: usize) {
-        let start = Instant::now();
-        while self.losses_said() <= count {
-            assert!(Instant::now() - start < PATIENCE, "it loses nothing: {}", errors());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        wait_until("its lease is lost", || self.losses_said() > count);
     }
 
     /// Asks it to end.
@@ -122,6 +116,9 @@ impl Drop for Demo {
         // It may have ended long ago.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            say(&format!("the demo said: {}", errors()));
+        }
     }
 }
 
@@ -168,7 +165,7 @@ impl Watcher {
     /// Waits until pictures come on.
     pub fn presenting(&self) {
         self.count(|flips, passed| {
-            assert!(passed < PATIENCE, "nothing is shown: {}", errors());
+            assert!(passed < PATIENCE, "nothing is shown");
             flips >= 2
         });
     }

@@ -18,6 +18,7 @@ pub mod mesa;
 pub mod picture;
 pub mod qemu;
 pub mod supervisor;
+pub mod wait;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@ use leasehold::time::{Instant, Span};
 use serde_json::{Value, json};
 
 use super::picture::Picture;
+use super::wait::wait_until;
 use super::{Machine, from_environment, is_inside, out_folder, ran, run_in, say};
 
 /// The machine with a headset of that size in pixels, `480x270` say, or why there is none. It fetches its kernel, and
@@ -104,11 +105,7 @@ fn ask(test: &str, what: &str) {
     let writing = asked.with_extension("new");
     std::fs::write(&writing, what).unwrap();
     std::fs::rename(writing, &asked).unwrap();
-    let start = Instant::now();
-    while asked.exists() {
-        assert!(Instant::now() - start < Span::from_ms(60_000), "nobody outside does this: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(&format!("somebody outside does this: {what}"), || !asked.exists());
 }
 
 /// What is asked of the host is written in this file, until it is done.
