@@ -168,7 +168,7 @@ fn open_device(venue: &Venue, validation: bool) -> Result<Arc<Device>, VulkanErr
     let instance = Arc::new(Instance::new(validation)?);
     // Nothing is lost if a panel that is not there shows a frame late, and the desktop wants the CPU too.
     let waiter = (!matches!(venue, Venue::Simulated)).then_some(Urgency::Vblank);
-    let device = Device::open_for(&instance, waiter)?;
+    let device = Device::open_for(&instance, venue.card(), waiter)?;
     if let Some(refusal) = device.queue_refusal() {
         tracing::info!("{refusal}");
     }

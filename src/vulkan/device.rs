@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::{ext, khr, vk};
 
-use super::error::{Context, VulkanError};
+use super::candidate::Candidate;
+use super::error::VulkanError;
 use super::gpu::{Gpu, name_of};
 use super::instance::Instance;
 use super::timestamps::{Calibration, Counter};
@@ -56,80 +57,42 @@ pub struct Device {
     physical: vk::PhysicalDevice,
 }
 
-struct Candidate {
-    physical: vk::PhysicalDevice,
-    properties: vk::PhysicalDeviceProperties,
-    extensions: Vec<vk::ExtensionProperties>,
-    queue_family: u32,
-    /// How many bits of its queue's time stamps count.
-    timestamp_bits: u32,
-}
-
-impl Candidate {
-    fn has(&self, name: &CStr) -> bool {
-        self.extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
-    }
-
-    fn rank(&self) -> u32 {
-        match self.properties.device_type {
-            vk::PhysicalDeviceType::DISCRETE_GPU => 3,
-            vk::PhysicalDeviceType::INTEGRATED_GPU => 2,
-            vk::PhysicalDeviceType::VIRTUAL_GPU => 1,
-            _ => 0,
-        }
-    }
-}
-
 impl Device {
     /// Opens the most capable device there is.
     ///
     /// # Errors
     /// When no driver has both Vulkan 1.3 and a queue for graphics, or the driver refuses the device.
     pub fn open(instance: &Arc<Instance>) -> Result<Arc<Self>, VulkanError> {
-        Self::open_for(instance, None)
+        Self::open_for(instance, None, None)
     }
 
-    /// Opens the best device for a thread of this urgency that waits for it: one that draws on the CPU does so on
-    /// threads of the same urgency.
+    /// Opens the best device for displays of that card, by its device number, and for a thread of this urgency that waits
+    /// for it: one that draws on the CPU does so on threads of the same urgency.
     ///
     /// # Errors
     /// When no driver has both Vulkan 1.3 and a queue for graphics, or the driver refuses the device.
-    pub fn open_for(instance: &Arc<Instance>, waiter: Option<Urgency>) -> Result<Arc<Self>, VulkanError> {
-        let candidate = choose(instance)?;
-        let memory_fd = candidate.has(khr::external_memory_fd::NAME);
-        let dma_buf = memory_fd && candidate.has(ext::external_memory_dma_buf::NAME);
-        let host = candidate.has(ext::external_memory_host::NAME);
-        let capabilities = Capabilities {
-            host_memory_alignment: host.then(|| host_alignment(instance, candidate.physical)),
-            memory_fd,
-            dma_buf,
-            modifiers: dma_buf && candidate.has(ext::image_drm_format_modifier::NAME),
-            foreign: candidate.has(ext::queue_family_foreign::NAME),
-        };
-        let mut extensions = Vec::new();
-        if capabilities.memory_fd {
-            extensions.push(khr::external_memory_fd::NAME);
-        }
-        if capabilities.dma_buf {
-            extensions.push(ext::external_memory_dma_buf::NAME);
-        }
-        if capabilities.modifiers {
-            extensions.push(ext::image_drm_format_modifier::NAME);
-        }
-        if capabilities.foreign {
-            extensions.push(ext::queue_family_foreign::NAME);
-        }
-        if host {
-            extensions.push(ext::external_memory_host::NAME);
-        }
-        let prioritised = candidate.has(khr::global_priority::NAME);
-        if prioritised {
-            extensions.push(khr::global_priority::NAME);
-        }
-        let calibrated = calibrates(instance, &candidate);
-        if calibrated {
-            extensions.push(ext::calibrated_timestamps::NAME);
-        }
+    pub fn open_for(
+        instance: &Arc<Instance>,
+        card: Option<u64>,
+        waiter: Option<Urgency>,
+    ) -> Result<Arc<Self>, VulkanError> {
+        let candidate = Candidate::best(instance, card)?;
+        let capabilities = candidate.capabilities(instance);
+        let (prioritised, calibrated) =
+            (candidate.has(khr::global_priority::NAME), candidate.calibrates(instance));
+        let host = capabilities.host_memory_alignment.is_some();
+        let memory_fd = capabilities.memory_fd;
+        let extensions = [
+            (memory_fd, khr::external_memory_fd::NAME),
+            (capabilities.dma_buf, ext::external_memory_dma_buf::NAME),
+            (capabilities.modifiers, ext::image_drm_format_modifier::NAME),
+            (capabilities.foreign, ext::queue_family_foreign::NAME),
+            (host, ext::external_memory_host::NAME),
+            (prioritised, khr::global_priority::NAME),
+            (calibrated, ext::calibrated_timestamps::NAME),
+        ];
+        let extensions: Vec<&CStr> =
+            extensions.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
         let is_cpu = candidate.properties.device_type == vk::PhysicalDeviceType::CPU;
         let create = || create(instance, &candidate, &extensions, prioritised);
         let (raw, queue_priority) = match waiter.filter(|_| is_cpu) {
@@ -335,60 +298,6 @@ impl std::fmt::Debug for Device {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Device").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-fn choose(instance: &Instance) -> Result<Candidate, VulkanError> {
-    // SAFETY: the instance is alive.
-    let devices = unsafe { instance.raw.enumerate_physical_devices() }.during("list the Vulkan devices")?;
-    let mut candidates = Vec::new();
-    let mut too_old = None;
-    for physical in devices {
-        // SAFETY: the physical device comes from this instance.
-        let properties = unsafe { instance.raw.get_physical_device_properties(physical) };
-        if properties.api_version < vk::API_VERSION_1_3 {
-            too_old = Some(name_of(&properties));
-            continue;
-        }
-        // SAFETY: as above.
-        let families = unsafe { instance.raw.get_physical_device_queue_family_properties(physical) };
-        let graphics =
-            families.iter().position(|family| family.queue_flags.contains(vk::QueueFlags::GRAPHICS));
-        let Some(queue_family) = graphics else { continue };
-        // SAFETY: as above.
-        let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) }
-            .during("list a device's extensions")?;
-        let timestamp_bits = families[queue_family].timestamp_valid_bits;
-        let queue_family = queue_family as u32;
-        candidates.push(Candidate { physical, properties, extensions, queue_family, timestamp_bits });
-    }
-    candidates.into_iter().max_by_key(Candidate::rank).ok_or(match too_old {
-        Some(device) => {
-            VulkanError::Unsupported { device, feature: "Vulkan 1.3", remedy: "update its driver" }
-        }
-        None => VulkanError::NoDriver,
-    })
-}
-
-fn host_alignment(instance: &Instance, physical: vk::PhysicalDevice) -> u64 {
-    let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
-    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut host);
-    // SAFETY: the physical device comes from this instance and has the extension of the chained structure.
-    unsafe { instance.raw.get_physical_device_properties2(physical, &mut properties) };
-    host.min_imported_host_pointer_alignment
-}
-
-/// Whether the device can tell what its counter says on the kernel's clock.
-fn calibrates(instance: &Instance, candidate: &Candidate) -> bool {
-    if candidate.timestamp_bits == 0 || !candidate.has(ext::calibrated_timestamps::NAME) {
-        return false;
-    }
-    let functions = ext::calibrated_timestamps::Instance::new(&instance.entry, &instance.raw);
-    // SAFETY: the physical device comes from this instance and has the extension.
-    let domains = unsafe { functions.get_physical_device_calibrateable_time_domains(candidate.physical) };
-    let domains = domains.unwrap_or_default();
-    [vk::TimeDomainEXT::DEVICE, vk::TimeDomainEXT::CLOCK_MONOTONIC]
-        .iter()
-        .all(|domain| domains.contains(domain))
 }
 
 fn refusal_of(granted: &str) -> Option<String> {

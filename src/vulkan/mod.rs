@@ -8,6 +8,7 @@
 
 pub mod app;
 pub mod buffer;
+mod candidate;
 pub mod commands;
 pub mod device;
 pub mod error;
