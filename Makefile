@@ -3,8 +3,10 @@
 # Both install what they need first, on Debian and Ubuntu; elsewhere they name it.
 
 PACKAGES := gcc libc6-dev pkg-config libgbm-dev libvulkan1 mesa-vulkan-drivers
-TEST_PACKAGES := $(PACKAGES) vulkan-validationlayers spirv-tools edid-decode util-linux xz-utils mmdebstrap \
-	qemu-system-x86 cpio busybox-static file libseat-dev libdbus-1-dev seatd python3 strace \
+# For the features `seat` and `rtkit`.
+FEATURE_PACKAGES := libseat-dev libdbus-1-dev
+TEST_PACKAGES := $(PACKAGES) $(FEATURE_PACKAGES) vulkan-validationlayers spirv-tools edid-decode util-linux xz-utils mmdebstrap \
+	qemu-system-x86 cpio busybox-static file seatd python3 strace \
 	flex bison bc patch make debian-archive-keyring libdrm-dev codespell git systemd \
 	xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0
 export LEASEHOLD_RIG ?= $(abspath $(or $(wildcard ../shared/rig/uml/run),tests/rig/run))
@@ -63,13 +65,14 @@ install-capi: cargo
 
 # Man pages and completions, from the program's own definition of its command line.
 manual: cargo
-	cargo build --release --features seat --example manual
+	cargo build --release --example manual
 	$${CARGO_TARGET_DIR:-target}/release/examples/manual target/manual
 
 # A package for Debian, in target/debian.
 deb: setup cargo manual
-	@command -v cargo-deb > /dev/null || cargo install --locked cargo-deb
-	cargo deb
+	@tests/install $(FEATURE_PACKAGES)
+	@command -v cargo-deb > /dev/null || cargo install --locked --debug cargo-deb
+	cargo deb --strip
 
 setup:
 	@tests/install $(PACKAGES)
