@@ -7,7 +7,7 @@ use nix::sys::stat::makedev;
 
 use super::device::Capabilities;
 use super::error::{Context, VulkanError};
-use super::gpu::name_of;
+use super::gpu::{name_of, properties_of};
 use super::instance::Instance;
 
 /// A device that could be opened: it has Vulkan 1.3 and a queue for graphics.
@@ -18,8 +18,6 @@ pub(super) struct Candidate {
     pub queue_family: u32,
     /// How many bits of its queue's time stamps count.
     pub timestamp_bits: u32,
-    /// The device number of the card that its GPU's displays hang on, where it has any and the driver tells.
-    card: Option<u64>,
 }
 
 impl Candidate {
@@ -40,7 +38,8 @@ impl Candidate {
             }
             candidates.extend(Self::of(instance, physical, properties)?);
         }
-        let merit = |candidate: &Self| merit(candidate.card, candidate.properties.device_type, card);
+        let merit =
+            |candidate: &Self| merit(candidate.card(instance), candidate.properties.device_type, card);
         candidates.into_iter().max_by_key(merit).ok_or(match too_old {
             Some(device) => {
                 VulkanError::Unsupported { device, feature: "Vulkan 1.3", remedy: "update its driver" }
@@ -65,17 +64,24 @@ impl Candidate {
             .during("list a device's extensions")?;
         let timestamp_bits = families[queue_family].timestamp_valid_bits;
         let queue_family = queue_family as u32;
-        let mut candidate =
-            Self { physical, properties, extensions, queue_family, timestamp_bits, card: None };
-        if candidate.has(ext::physical_device_drm::NAME) {
-            candidate.card = card_of(instance, physical);
-        }
-        Ok(Some(candidate))
+        Ok(Some(Self { physical, properties, extensions, queue_family, timestamp_bits }))
     }
 
     /// Whether it has that extension.
     pub fn has(&self, name: &CStr) -> bool {
         self.extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
+    }
+
+    /// The device number of the card that its GPU's displays hang on, where it has any and the driver tells.
+    fn card(&self, instance: &Instance) -> Option<u64> {
+        if !self.has(ext::physical_device_drm::NAME) {
+            return None;
+        }
+        // SAFETY: the physical device comes from this instance and has the extension.
+        let drm: vk::PhysicalDeviceDrmPropertiesEXT<'_> =
+            unsafe { properties_of(&instance.raw, self.physical) };
+        let number = || Some(makedev(drm.primary_major.try_into().ok()?, drm.primary_minor.try_into().ok()?));
+        (drm.has_primary == vk::TRUE).then(number)?
     }
 
     /// What it can do beyond Vulkan 1.3.
@@ -118,21 +124,10 @@ fn merit(own: Option<u64>, kind: vk::PhysicalDeviceType, wanted: Option<u64>) ->
     (own.is_some() && own == wanted, capable)
 }
 
-/// The device number of a GPU's card.
-fn card_of(instance: &Instance, physical: vk::PhysicalDevice) -> Option<u64> {
-    let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
-    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut drm);
-    // SAFETY: the physical device comes from this instance and has the extension of the chained structure.
-    unsafe { instance.raw.get_physical_device_properties2(physical, &mut properties) };
-    let number = || Some(makedev(drm.primary_major.try_into().ok()?, drm.primary_minor.try_into().ok()?));
-    (drm.has_primary == vk::TRUE).then(number)?
-}
-
 fn host_alignment(instance: &Instance, physical: vk::PhysicalDevice) -> u64 {
-    let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
-    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut host);
-    // SAFETY: the physical device comes from this instance and has the extension of the chained structure.
-    unsafe { instance.raw.get_physical_device_properties2(physical, &mut properties) };
+    // SAFETY: the physical device comes from this instance and has the extension: the caller looked.
+    let host: vk::PhysicalDeviceExternalMemoryHostPropertiesEXT<'_> =
+        unsafe { properties_of(&instance.raw, physical) };
     host.min_imported_host_pointer_alignment
 }
 

@@ -25,12 +25,25 @@ impl Gpu {
 
     /// That of a physical device, which comes from `instance`, of Vulkan 1.1 at least.
     pub(super) fn of(instance: &ash::Instance, physical: vk::PhysicalDevice) -> Self {
-        let mut ids = vk::PhysicalDeviceIDProperties::default();
-        let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
-        // SAFETY: the physical device comes from this instance.
-        unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
+        // SAFETY: the structure is Vulkan 1.1's own.
+        let ids: vk::PhysicalDeviceIDProperties<'_> = unsafe { properties_of(instance, physical) };
         Self { device_uuid: ids.device_uuid, driver_uuid: ids.driver_uuid }
     }
+}
+
+/// Those properties of a physical device that the structure `T` is for.
+///
+/// # Safety
+/// The physical device comes from `instance`, and has the version or the extension that `T` comes with.
+pub(super) unsafe fn properties_of<T: vk::ExtendsPhysicalDeviceProperties2 + Default>(
+    instance: &ash::Instance,
+    physical: vk::PhysicalDevice,
+) -> T {
+    let mut wanted = T::default();
+    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut wanted);
+    // SAFETY: as the caller promises.
+    unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
+    wanted
 }
 
 /// A device's name as its driver tells it.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
-use ash::vk;
+use ash::{khr, vk};
 use nix::unistd::{Whence, lseek};
 
 use super::{Image, TARGET_USAGE, image_info, lacks};
@@ -182,11 +182,14 @@ impl Image {
         buffer: DmaBuf,
         wanted: &Use,
     ) -> Result<Self, VulkanError> {
+        let lacks = |feature| lacks(device, feature, wanted.remedy);
+        let functions = device.memory_fd.as_ref().filter(|_| device.capabilities().dma_buf);
+        let functions = functions.ok_or_else(|| lacks("VK_EXT_external_memory_dma_buf"))?;
         if !buffer.has_room_for(height_px) {
-            return Err(lacks(device, FITS_DMA_BUF, wanted.remedy));
+            return Err(lacks(FITS_DMA_BUF));
         }
         let mut image = Self::laid_out_as(&buffer, device, format, width_px, height_px, wanted)?;
-        image.import(buffer, wanted)?;
+        image.import(functions, buffer, wanted)?;
         image.bind()?;
         Ok(image)
     }
@@ -203,9 +206,6 @@ impl Image {
         let DmaBuf { modifier, planes, .. } = buffer;
         let lacks = |feature| lacks(device, feature, wanted.remedy);
         let can = device.capabilities();
-        if !can.dma_buf {
-            return Err(lacks("VK_EXT_external_memory_dma_buf"));
-        }
         if !can.modifiers && *modifier != LINEAR {
             return Err(lacks(
                 "dma-bufs laid out in any way but row by row (VK_EXT_image_drm_format_modifier)",
@@ -236,10 +236,13 @@ impl Image {
     }
 
     /// Takes a dma-buf for the memory of an image that was made for it.
-    fn import(&mut self, buffer: DmaBuf, wanted: &Use) -> Result<(), VulkanError> {
-        let device = self.device.clone();
-        let lacks = |feature| lacks(&device, feature, wanted.remedy);
-        let functions = device.memory_fd.as_ref().ok_or_else(|| lacks("VK_KHR_external_memory_fd"))?;
+    fn import(
+        &mut self,
+        functions: &khr::external_memory_fd::Device,
+        buffer: DmaBuf,
+        wanted: &Use,
+    ) -> Result<(), VulkanError> {
+        let device = &self.device;
         let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
         let raw_fd = buffer.fd.as_raw_fd();
         // SAFETY: the image has no memory yet and the fd is an open dma-buf.
@@ -252,7 +255,7 @@ impl Image {
             (needs, properties.memory_type_bits)
         };
         if needs.size > buffer.length() {
-            return Err(lacks(FITS_DMA_BUF));
+            return Err(lacks(device, FITS_DMA_BUF, wanted.remedy));
         }
         let kind = device.memory_type(
             needs.memory_type_bits & importable,
