@@ -8,9 +8,9 @@ use std::process::Command;
 
 use leasehold::kms::property::Properties;
 use leasehold::kms::{Card, ConnectorId, CrtcId, PlaneId};
-use leasehold::time::Span;
 use nix::sys::signal::Signal;
 use rig::desktop::screen_state;
+use rig::wait::PATIENCE;
 use rig::{CARD, Program, VIVE, example, inside, is_inside, kill_and_watch};
 use serde_json::Value;
 
@@ -84,10 +84,10 @@ fn a_window_manager_in_c_leases_a_headset_and_cleans_up() {
             assert_eq!(Properties::of(&card, crtc).unwrap().value("ACTIVE"), Some(0));
             assert_eq!(state(&card, &monitor), before);
         }
-        assert_eq!(manager.open_fds(), fds, "the window manager keeps fds of leases that are over");
+        manager.settles_at(fds);
         manager.signal(Signal::SIGTERM);
         it_knew_when_a_vblank_would_come(&manager.line());
-        assert!(manager.ends_within(Span::from_ms(5000)).success());
+        assert!(manager.ends_within(PATIENCE).success());
     });
 }
 

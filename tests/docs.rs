@@ -16,9 +16,8 @@ use leasehold::headset::simulated::board::TrackingBoard;
 use leasehold::headset::simulated::files::files;
 use leasehold::headset::{Headset, hid};
 use leasehold::lease::policy::Policy;
-use leasehold::time::Span;
 use nix::sys::signal::Signal;
-use rig::wait::wait_until;
+use rig::wait::{PATIENCE, wait_until};
 use rig::{Program, VIVE, inside, leasehold};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -136,7 +135,7 @@ fn assert_runs(place: &str, line: &str, folder: &Path) {
         let mut program = Program::mute(&mut command);
         std::thread::sleep(Duration::from_secs(8));
         program.signal(Signal::SIGTERM);
-        assert_eq!(program.ends_within(Span::from_ms(60_000)).code(), Some(0), "{place}: {line}");
+        assert_eq!(program.ends_within(PATIENCE).code(), Some(0), "{place}: {line}");
     } else {
         let output = command.output().unwrap();
         let complaints = String::from_utf8_lossy(&output.stderr);
@@ -183,7 +182,7 @@ fn commands_that_need_a_headset_run_where_there_is_one() {
             assert_runs(&place, last, folder.path());
             for mut program in started {
                 program.signal(Signal::SIGTERM);
-                assert_eq!(program.ends_within(Span::from_ms(60_000)).code(), Some(0), "{place}");
+                assert_eq!(program.ends_within(PATIENCE).code(), Some(0), "{place}");
             }
         }
     });

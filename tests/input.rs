@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use leasehold::time::{Instant, Span};
+use leasehold::time::Instant;
 use rig::picture::Picture;
+use rig::wait::PATIENCE;
 use rig::{Machine, Program, TINY, leasehold, qemu, run_in, say};
 use serde_json::{Value, json};
 
@@ -17,9 +18,6 @@ const TEST: &str = "keys_and_mouse_steer_the_demo_on_a_bare_terminal";
 const SIZE: &str = "480x270";
 const HEADSET: &str = "/tmp/headset";
 const REPORT: &str = "/tmp/report.json";
-
-/// Whatever takes longer hangs, on an emulated CPU too.
-const PATIENCE: Span = Span::from_ms(180_000);
 
 #[test]
 fn keys_and_mouse_steer_the_demo_on_a_bare_terminal() {

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::desktop::Desktop;
+use rig::wait::PATIENCE;
 use rig::{CARD, Program, VIVE, example, inside, leasehold, pin, plug_vkms, report, serve};
 use serde_json::json;
 
@@ -52,7 +53,7 @@ fn a_lease_holds_one_headset_and_leaves_the_desktop_alone() {
 }
 
 fn the_desktop_is_out_of_reach(desktop: &Desktop) {
-    let lease = wayland::request(Some("leasehold-0"), &Wanted::Headset, Span::from_ms(5000)).unwrap();
+    let lease = wayland::request(Some("leasehold-0"), &Wanted::Headset, PATIENCE).unwrap();
     let Pipeline { connector, crtc, primary, .. } = desktop.pipeline;
     assert_eq!(lease.connector_name, "Virtual-2");
     assert_eq!(lease.card.connectors().unwrap(), [lease.pipeline.connector]);
@@ -97,7 +98,7 @@ fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
             assert_eq!(serve.line()["event"], "offered");
             assert!(!active(&card, crtc));
         }
-        assert_eq!(serve.open_fds(), fds, "serve keeps fds of leases that are over");
+        serve.settles_at(fds);
         report("off after the uevent", &mut after_uevent);
         report("off after the kill", &mut after_kill);
         report("noticed after the kill, by serve", &mut noticed);

@@ -15,6 +15,7 @@ use leasehold::lease::limits;
 use leasehold::lease::request::{Wanted, wayland};
 use leasehold::time::{Instant, Span};
 use nix::sys::signal::Signal;
+use rig::wait::PATIENCE;
 use rig::{Program, VIVE, example, inside, leasehold, say};
 
 const SOCKET: &str = "/run/user0/leasehold-0";
@@ -82,12 +83,12 @@ fn a_thousand_killed_holders_leave_nothing_behind() {
             assert_eq!(serve.line()["event"], "offered", "cycle {cycle}");
             holder.wait();
         }
+        serve.settles_at(before.fds);
         let after = Footprint::of(&serve);
         let seconds = (Instant::now() - start).as_secs_f64();
         say(&format!(
             "{KILLS} holders killed in {seconds:.0} s: after {WARM_UP}: {before}; at the end: {after}"
         ));
-        assert_eq!(after.fds, before.fds);
         assert_eq!(after.card_files, 1, "a lessee is left");
         assert!(
             after.resident_kib <= before.resident_kib + SLACK_KIB,
@@ -133,9 +134,9 @@ fn rubbish_on_the_socket_harms_nobody_else() {
         say(&format!("{tally:?}\nbefore: {before}\nafter: {after}"));
         assert!(tally.granted > 0, "no babbler ever got as far as a lease");
         assert_eq!((after.fds, after.card_files), (before.fds, before.card_files));
-        let (_, offers) = wayland::offers(Some(SOCKET), Span::from_ms(5000)).unwrap();
+        let (_, offers) = wayland::offers(Some(SOCKET), PATIENCE).unwrap();
         assert_eq!(offers, ["Virtual-2"]);
-        let lease = wayland::request(Some(SOCKET), &Wanted::Headset, Span::from_ms(5000)).unwrap();
+        let lease = wayland::request(Some(SOCKET), &Wanted::Headset, PATIENCE).unwrap();
         assert_eq!(lease.card.connectors().unwrap(), [lease.pipeline.connector]);
         drop(lease);
         serve.event("ended");
@@ -157,12 +158,12 @@ fn a_bind_without_an_interface_ends_connections_and_no_lease() {
         client.write_all(&words.flat_map(u32::to_ne_bytes).collect::<Vec<u8>>()).unwrap();
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).expect("the client is dismissed");
-        let (_, offers) = wayland::offers(Some(SOCKET), Span::from_ms(5000)).expect("serve lives");
+        let (_, offers) = wayland::offers(Some(SOCKET), PATIENCE).expect("serve lives");
         assert_eq!(offers, [""; 0], "the lease is not over");
         lessee.signal(Signal::SIGKILL);
         assert_eq!(serve.event("ended")["reason"], "crashed");
         serve.event("offered");
-        let (_, offers) = wayland::offers(Some(SOCKET), Span::from_ms(5000)).expect("serve lives");
+        let (_, offers) = wayland::offers(Some(SOCKET), PATIENCE).expect("serve lives");
         assert_eq!(offers, ["Virtual-2"]);
         lessee.wait();
     });
@@ -179,12 +180,12 @@ fn a_client_that_fills_the_table_of_fds_harms_nobody_else() {
         let with_hoard = Footprint::of(&serve);
         say(&format!("with a client that sent 1100 fds: {with_hoard}"));
         assert!(with_hoard.fds < before.fds + 10);
-        wayland::offers(Some(SOCKET), Span::from_ms(2000)).expect("a good client is served");
+        wayland::offers(Some(SOCKET), PATIENCE).expect("a good client is served");
 
         // As if there were no place left all the same.
         let_open(&serve, with_hoard.fds);
         let mut caller = UnixStream::connect(SOCKET).unwrap();
-        caller.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        caller.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let ticks = ticks(&serve);
         assert_eq!(caller.read(&mut [0]).expect("it is turned away"), 0);
         let _patient = UnixStream::connect(SOCKET).unwrap();
@@ -193,7 +194,7 @@ fn a_client_that_fills_the_table_of_fds_harms_nobody_else() {
         say(&format!("{busy} of 100 ticks busy in a second"));
         assert!(busy < 20, "serve spins");
         let_open(&serve, 1024);
-        wayland::offers(Some(SOCKET), Span::from_ms(2000)).expect("a good client is served again");
+        wayland::offers(Some(SOCKET), PATIENCE).expect("a good client is served again");
         drop(hoard);
         assert_eq!(settle(&serve, before).fds, before.fds);
     });
@@ -248,7 +249,7 @@ impl Tally {
     /// Comes as a good client, who is answered whatever the others do. Only the headset may be taken.
     fn behave(&mut self) {
         let start = Instant::now();
-        match wayland::request(Some(SOCKET), &Wanted::Headset, Span::from_ms(5000)) {
+        match wayland::request(Some(SOCKET), &Wanted::Headset, PATIENCE) {
             Ok(lease) => {
                 assert_eq!(lease.connector_name, "Virtual-2");
                 self.leased += 1;

@@ -19,7 +19,7 @@ use lessor::{Kind, Lessor};
 use nix::sys::signal::Signal;
 use rig::desktop::headset_picture;
 use rig::qemu;
-use rig::wait::wait_until;
+use rig::wait::{PATIENCE, wait_until};
 use rig::{CARD, Machine, Program, TINY, debian, example, leasehold, run_in, say};
 use serde_json::Value;
 use xorg::Xorg;
@@ -86,8 +86,7 @@ fn under_xorg() {
     assert_eq!(second.line()["flips"], 3);
 
     // What is not seen from a demo: choice by EDID, a headset that is taken, a lease returned, and a server that dies.
-    let ask =
-        |wanted: &str| x11::request(Some(&xorg.display), &wanted.parse().unwrap(), Span::from_ms(20_000));
+    let ask = |wanted: &str| x11::request(Some(&xorg.display), &wanted.parse().unwrap(), PATIENCE);
     let lease = ask("HVR:AA01").unwrap();
     assert_eq!(lease.connector_name, HEADSET);
     let taken = example("lessee").args(["--from", "auto"]).envs(environment).output().unwrap();
@@ -96,7 +95,7 @@ fn under_xorg() {
     assert!(said.contains("denied the lease on Virtual-2") && said.contains("leased already"), "{said}");
     assert!(said.contains("not from seat: /dev/dri/card0 belongs to another program"), "{said}");
     drop(lease);
-    let mut lease = x11::request(Some(&xorg.display), &Wanted::Headset, Span::from_ms(20_000)).unwrap();
+    let mut lease = x11::request(Some(&xorg.display), &Wanted::Headset, PATIENCE).unwrap();
     assert_eq!(lease.keeper.heard(), Heard::Nothing);
     assert!(matches!(ask("DP-9"), Err(RequestError::NoSuchConnector { .. })));
     drop(xorg);

@@ -67,7 +67,7 @@ fn a_window_manager_keeps_its_monitor_whatever_becomes_of_a_lessee() {
             assert_eq!(Properties::of(&card, crtc).unwrap().value("ACTIVE"), Some(0));
             assert_eq!(state(&card, &monitor), before);
         }
-        assert_eq!(manager.open_fds(), fds, "the window manager keeps fds of leases that are over");
+        manager.settles_at(fds);
     });
 }
 

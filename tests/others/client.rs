@@ -21,6 +21,8 @@ use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_device_v1::{
 use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_request_v1::WpDrmLeaseRequestV1;
 use wayland_protocols::wp::drm_lease::v1::client::wp_drm_lease_v1::{Event as LeaseEvent, WpDrmLeaseV1};
 
+use crate::rig::wait::wait_for;
+
 /// A connection that knows what is on offer.
 pub struct Client {
     connection: Connection,
@@ -45,14 +47,7 @@ impl Client {
 
     /// As [`connect`](Self::connect), to a socket by its path.
     pub fn connect_to(path: &str) -> Self {
-        let started = Instant::now();
-        let stream = loop {
-            match UnixStream::connect(path) {
-                Ok(stream) => break stream,
-                Err(error) => assert!(Instant::now() - started < Span::from_ms(15_000), "{path}: {error}"),
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        };
+        let stream = wait_for(&format!("somebody listens at {path}"), || UnixStream::connect(path).ok());
         let connection = Connection::from_socket(stream).unwrap();
         let mut queue = connection.new_event_queue();
         let mut heard = Heard::default();

@@ -34,6 +34,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use wait::{PATIENCE, wait_until};
 
 /// The EDID of a real headset: 2160x1200 at 89.527 Hz, which the kernel calls non-desktop.
 pub const VIVE: &str = "vive-LHR-C5C0BC88/edid.bin";
@@ -354,7 +355,7 @@ impl Program {
 
     /// The next line it prints.
     pub fn line(&self) -> Value {
-        self.lines.recv_timeout(Duration::from_secs(60)).expect("the program prints a line within a minute")
+        self.lines.recv_timeout(PATIENCE.to_duration()).expect("the program prints a line")
     }
 
     /// The next line with this `event`; the others before it are passed over.
@@ -380,6 +381,13 @@ impl Program {
     /// How many fds it has open.
     pub fn open_fds(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+    }
+
+    /// Waits until it has that many fds open: what belongs to a client that is gone it closes when it hears of that, which
+    /// may be after it has told of the lease's end.
+    pub fn settles_at(&self, fds: usize) {
+        let what = format!("{fds} fds open, after all else is gone");
+        wait_until(&what, || self.open_fds() == fds);
     }
 
     /// Sends it a signal.
@@ -456,7 +464,7 @@ pub fn kill_and_watch(program: &Program, card: &Card, crtc: CrtcId) -> (Instant,
     program.signal(Signal::SIGKILL);
     let (mut announced, mut dark) = (None, None);
     while announced.is_none() || dark.is_none() {
-        assert!(Instant::now() - killed < Span::from_ms(5000), "announced {announced:?}, dark {dark:?}");
+        assert!(Instant::now() - killed < PATIENCE, "announced {announced:?}, dark {dark:?}");
         if announced.is_none() && uevents.next() == Some(Uevent::Lease) {
             announced = Some(Instant::now());
         }

@@ -10,6 +10,7 @@ use std::process::Command;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use super::wait::PATIENCE;
 use super::{Program, leasehold};
 
 const SOCKET: &str = "/run/user0/notify";
@@ -73,7 +74,7 @@ impl Supervisor {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let text = &mut [IoSliceMut::new(&mut bytes)];
-        self.socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        self.socket.set_read_timeout(Some(PATIENCE.to_duration())).unwrap();
         let length = recvmsg(&self.socket, text, &mut control, RecvFlags::CMSG_CLOEXEC)
             .expect("it says something")
             .bytes;
