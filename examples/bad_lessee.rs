@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let lease = wayland::request(None, &Wanted::Headset, Span::from_ms(5000))?;
+    let lease = wayland::request(None, &Wanted::Headset, Span::from_ms(60_000))?;
     let Lease { card, pipeline, keeper: Keeper::Wayland(keeper), .. } = lease else { unreachable!() };
     let pictures = light(&card, &pipeline)?;
     let flipping = (card.clone(), pipeline.clone());
@@ -98,7 +98,7 @@ fn flip_for_ever(card: &Arc<Card>, pipeline: &Pipeline, pictures: &Pictures) {
             return;
         }
         let mut fds = [PollFd::new(card.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut fds, PollTimeout::from(1000u16));
+        let _ = poll(&mut fds, PollTimeout::from(10_000u16));
         let _ = card.read_events(&mut buffer);
     }
 }

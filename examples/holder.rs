@@ -23,7 +23,7 @@ fn hold() -> Result<(), Failure> {
     go.thread_block().map_err(refused)?;
     say(&json!({ "waiting": true }));
     go.wait().map_err(refused)?;
-    let lease = wayland::request(Some("leasehold-0"), &Wanted::Headset, Span::from_ms(5000))?;
+    let lease = wayland::request(Some("leasehold-0"), &Wanted::Headset, Span::from_ms(60_000))?;
     say(&json!({ "connector": lease.connector_name }));
     loop {
         std::thread::park();

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let stop = stop_signal()?;
     let wanted = arguments.connector.clone().unwrap_or_else(Wanted::headset);
-    let patience = Span::from_ms(5000);
+    let patience = Span::from_ms(60_000);
     let lease = match &arguments.socket {
         Some(socket) => wayland::request(Some(socket), &wanted, patience)?,
         None => Request { way: arguments.from, wanted, patience }.lease()?,
@@ -190,7 +190,7 @@ fn flip_until(
             other => other?,
         }
         let mut fds = [PollFd::new(card.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut fds, PollTimeout::from(1000u16));
+        let _ = poll(&mut fds, PollTimeout::from(10_000u16));
         let length = card.read_events(&mut buffer)?;
         let woken = Instant::now();
         for event in events(&buffer[..length]) {

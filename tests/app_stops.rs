@@ -17,7 +17,7 @@ use leasehold::thread::allocations::CountingAllocator;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// How long the app stops.
-const STOP: Duration = Duration::from_secs(2);
+const STOP: Duration = Duration::from_secs(4);
 
 /// Watches for how long the loop does not come by; and stops the app where it asks for a pose, when told to.
 #[derive(Debug, Default)]
@@ -96,10 +96,10 @@ fn the_headset_goes_on_while_an_app_stands_still_in_the_middle_of_a_call() {
     }
     let ending = session.end().unwrap();
     let longest = Span::from_ns(watch.longest_gap_ns.load(Ordering::Relaxed));
-    // However busy the machine is: a loop that waited for the app would have waited for all of the two seconds.
-    assert!(longest < Span::from_ms(1_500), "the loop stood still for {longest:?}");
+    // However busy the machine is: a loop that waited for the app would have waited for all of the four seconds.
+    assert!(longest < Span::from_ms(3_500), "the loop stood still for {longest:?}");
     let presented = ending.run.history.recorder.totals().presented;
-    assert!(presented > 183 + 100, "{presented} pictures, of 183 frames and six seconds without one");
+    assert!(presented > 183 + 100, "{presented} pictures, of 183 frames and twelve seconds without one");
     assert_eq!(ending.run.allocations, 0);
     ending.result().unwrap();
 }

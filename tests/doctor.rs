@@ -5,7 +5,7 @@
 
 mod rig;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -290,10 +290,8 @@ fn a_seat_that_might_lend_the_card() {
         let mut seatd =
             Command::new("seatd").args(["-g", "video"]).env("SEATD_VTBOUND", "0").spawn().unwrap();
         let socket = Path::new("/run/seatd.sock");
-        while !socket.exists() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        std::thread::sleep(Duration::from_millis(100)); // it sets the socket's rights after making it
+        // It sets the socket's rights after making it.
+        wait_until("seatd listens to its group", || socket.metadata().is_ok_and(|found| found.gid() != 0));
         let report = Report::of("seatd would not lend it to nobody", &mut doctor_as_nobody());
         report.says("no-rights", &["seatd runs, and this user may not ask it", "/run/seatd.sock"]);
         std::fs::set_permissions(socket, PermissionsExt::from_mode(0o666)).unwrap();

@@ -77,6 +77,7 @@ fn steer() {
     switch_to_terminal(2);
     press("m");
     press("esc");
+    std::thread::sleep(Duration::from_secs(3)); // it reads them while it is not in front
     switch_to_terminal(1);
     std::thread::sleep(Duration::from_secs(3));
     assert!(is_same(&qemu::photograph(TEST), &ahead));

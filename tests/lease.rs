@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rig::desktop::Desktop;
-use rig::wait::PATIENCE;
+use rig::wait::{PATIENCE, keeps};
 use rig::{CARD, Program, VIVE, example, inside, leasehold, pin, plug_vkms, report, serve};
 use serde_json::json;
 
@@ -78,33 +78,35 @@ fn a_killed_lessee_leaves_a_dark_panel_that_can_be_leased_again() {
         pin(Pid::this(), 0);
         make_realtime(Urgency::Lessor); // the watch is not to be late itself
         let fds = serve.open_fds();
-        let (mut after_uevent, mut after_kill) = (Vec::new(), Vec::new());
-        let (mut noticed, mut blanked) = (Vec::new(), Vec::new());
-        for _ in 0..KILLS {
-            let mut lessee = Program::start(&mut example("lessee"));
-            pin(lessee.pid(), 1);
-            let crtc = CrtcId::new(lessee.line()["crtc"].as_u64().unwrap() as u32).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(60));
-            assert!(active(&card, crtc));
-            let (killed, announced, dark) = rig::kill_and_watch(&lessee, &card, crtc);
-            lessee.wait();
-            after_kill.push(dark - killed);
-            after_uevent.push((dark - announced).max(Span::ZERO));
-            let ended = serve.event("ended");
-            assert_eq!(ended["reason"], "crashed", "{ended}");
-            assert_eq!(ended["pid"], lessee.pid().as_raw());
-            blanked.push(Span::from_secs_f64(ended["blanked_us"].as_f64().unwrap() / 1e6));
-            noticed.push(Instant::from_ns(ended["at_ns"].as_i64().unwrap()) - killed);
-            assert_eq!(serve.line()["event"], "offered");
-            assert!(!active(&card, crtc));
-        }
-        serve.settles_at(fds);
-        report("off after the uevent", &mut after_uevent);
-        report("off after the kill", &mut after_kill);
-        report("noticed after the kill, by serve", &mut noticed);
-        report("noticed to off, by serve", &mut blanked);
-        let worst = after_uevent[KILLS - 1];
-        assert!(worst <= VIVE_PERIOD * 3, "{} us are more than three vblanks", worst.as_us_f64());
+        let worst_after_uevent = || {
+            let (mut after_uevent, mut after_kill) = (Vec::new(), Vec::new());
+            let (mut noticed, mut blanked) = (Vec::new(), Vec::new());
+            for _ in 0..KILLS {
+                let mut lessee = Program::start(&mut example("lessee"));
+                pin(lessee.pid(), 1);
+                let crtc = CrtcId::new(lessee.line()["crtc"].as_u64().unwrap() as u32).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(60));
+                assert!(active(&card, crtc));
+                let (killed, announced, dark) = rig::kill_and_watch(&lessee, &card, crtc);
+                lessee.wait();
+                after_kill.push(dark - killed);
+                after_uevent.push((dark - announced).max(Span::ZERO));
+                let ended = serve.event("ended");
+                assert_eq!(ended["reason"], "crashed", "{ended}");
+                assert_eq!(ended["pid"], lessee.pid().as_raw());
+                blanked.push(Span::from_secs_f64(ended["blanked_us"].as_f64().unwrap() / 1e6));
+                noticed.push(Instant::from_ns(ended["at_ns"].as_i64().unwrap()) - killed);
+                assert_eq!(serve.line()["event"], "offered");
+                assert!(!active(&card, crtc));
+            }
+            serve.settles_at(fds);
+            report("off after the uevent", &mut after_uevent);
+            report("off after the kill", &mut after_kill);
+            report("noticed after the kill, by serve", &mut noticed);
+            report("noticed to off, by serve", &mut blanked);
+            after_uevent[KILLS - 1]
+        };
+        assert!(keeps(VIVE_PERIOD * 3, worst_after_uevent), "one of {KILLS} took more than three vblanks");
     });
 }
 

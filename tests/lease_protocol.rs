@@ -357,11 +357,8 @@ fn a_client_that_does_not_read_blocks_nobody_and_keeps_no_lease() {
         full.ask(&[&full.heard.connectors[0]]);
         full.pester(0);
         serve.event("granted");
-        assert_eq!(
-            serve.open_fds(),
-            before + 3,
-            "two to watch it die, and the lease's that waits to be sent"
-        );
+        // Two to watch it die, and the lease's that waits to be sent.
+        serve.settles_at(before + 3);
         drop((full, peephole));
         assert_eq!(serve.event("ended")["reason"], "exited");
         serve.event("offered");

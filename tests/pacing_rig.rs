@@ -17,7 +17,7 @@ use leasehold::time::{Instant, Span};
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use rig::wait::wait_for;
+use rig::wait::{wait_for, wait_until};
 use rig::{
     DRAWN_US, Program, TINY, example, inside, inside_on_one_cpu, leasehold, pin, say, serve, setting, threads,
 };
@@ -229,8 +229,7 @@ fn stop_for_two_seconds(thread: &str) {
     std::thread::sleep(Duration::from_secs(2));
     ptrace::detach(pid, None).expect("it is stopped");
     let before = switches(thread);
-    std::thread::sleep(Duration::from_secs(1));
-    assert!(switches(thread) > before, "it comes back");
+    wait_until("the app comes back", || switches(thread) > before);
 }
 
 /// Stops a thread if it sleeps by the clock; whether it did.

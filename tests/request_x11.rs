@@ -26,7 +26,7 @@ use x11rb::x11_utils::Serialize;
 /// Whatever takes longer hangs.
 const PATIENCE: Span = Span::from_ms(180_000);
 /// For those who do not answer.
-const SHORT: Span = Span::from_ms(1000);
+const SHORT: Span = Span::from_ms(4000);
 
 /// Where an X server of this number listens, in Linux's own name space of sockets: a file is not needed.
 fn listen(number: u32) -> (String, UnixListener) {
@@ -67,13 +67,13 @@ fn a_server_that_never_answers_is_given_up() {
     let started = Instant::now();
     let error = request_within(SHORT, &display);
     assert!(matches!(error, RequestError::TimedOut { .. }), "{error}");
-    assert!(error.to_string().contains("did not let us in within 1.0 s"), "{error}");
+    assert!(error.to_string().contains("did not let us in within 4.0 s"), "{error}");
     assert!(Instant::now() - started >= SHORT);
 
     let (display, listener) = listen(1);
     let server = std::thread::spawn(move || {
         let mut client = listener.accept().unwrap().0;
-        let_in(&mut client);
+        let_in(&mut client).unwrap();
         client
     });
     let error = request_within(SHORT, &display);
@@ -101,7 +101,7 @@ fn a_server_that_hangs_up_or_refuses_says_which() {
 fn a_server_without_leases_is_named_with_its_version() {
     for (number, randr, version) in [(4, None, "none"), (5, Some([1, 5]), "1.5")] {
         let error = asked(number, move |mut client| {
-            let_in(&mut client);
+            let_in(&mut client).unwrap();
             answer(&mut client, randr, Outputs::Unasked);
         });
         let RequestError::NoRandrLeases { version: told, .. } = &error else { panic!("{error}") };
@@ -115,7 +115,7 @@ fn a_server_that_gives_no_lease_for_one_is_found_out() {
     for (number, outputs) in [(6, Outputs::FdThatIsNoLease), (7, Outputs::Silence)] {
         let patience = if outputs == Outputs::Silence { SHORT } else { PATIENCE };
         let error = asked_within(patience, number, move |mut client| {
-            let_in(&mut client);
+            let_in(&mut client).unwrap();
             answer(&mut client, Some([1, 6]), outputs);
         });
         match outputs {
@@ -136,8 +136,10 @@ fn a_server_that_babbles_is_refused_in_time() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut client = listener.accept().unwrap().0;
-                let_in(&mut client);
-                answer(&mut client, Some([1, 6]), Outputs::Babble(seed));
+                // It may have given up already.
+                if let_in(&mut client).is_ok() {
+                    answer(&mut client, Some([1, 6]), Outputs::Babble(seed));
+                }
             });
             let started = Instant::now();
             let asked = x11::request(Some(&display), &Wanted::Headset, Span::from_ms(50));
@@ -169,7 +171,7 @@ fn read_setup_request(client: &mut UnixStream) {
 }
 
 /// Lets a client in to a server with one screen.
-fn let_in(client: &mut UnixStream) {
+fn let_in(client: &mut UnixStream) -> std::io::Result<()> {
     read_setup_request(client);
     let screen = Screen { root: 1, ..Screen::default() };
     let mut setup = Setup {
@@ -182,7 +184,7 @@ fn let_in(client: &mut UnixStream) {
         ..Setup::default()
     };
     setup.length = ((setup.serialize().len() - 8) / 4) as u16;
-    client.write_all(&setup.serialize()).unwrap();
+    client.write_all(&setup.serialize())
 }
 
 /// What a server answers of its outputs and leases.

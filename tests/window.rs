@@ -50,7 +50,7 @@ fn a_window_shows_the_panel_and_its_keys_steer() {
     desktop.key(LEFT, false);
     let mut before = window.picture();
     wait_until("the picture comes to rest", || {
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_secs(2));
         let now = window.picture();
         now.differs_from(&std::mem::replace(&mut before, now.clone())) == 0.0
     });

@@ -445,8 +445,8 @@ fn timing(description: &Description, illumination: Illumination) -> Timing {
 /// How often a suspended lease is asked after: seldom enough to cost nothing, often enough that nobody sees it.
 const NAP: Span = Span::from_ms(20);
 
-/// Ninety vblanks: only a driver that sends no flip events gets there.
-const FLIP_TIMEOUT: Span = Span::from_ms(1000);
+/// Hundreds of vblanks: only a driver that sends no flip events gets there, and no machine that stands still for a moment.
+const FLIP_TIMEOUT: Span = Span::from_ms(5000);
 
 impl std::fmt::Debug for VblankLoop {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

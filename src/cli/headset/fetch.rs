@@ -89,8 +89,8 @@ impl Told {
         let mainboard = Mainboard::ask(&mut board)
             .inspect_err(|error| tracing::info!("could not ask the mainboard at {}: {error}", node.display()))
             .ok()?;
-        // They come every 52 ms.
-        let next = |_| board.next_input(Span::from_ms(200)).ok().flatten();
+        // They come every 52 ms, and a busy machine may bring them late.
+        let next = |_| board.next_input(Span::from_ms(1000)).ok().flatten();
         let sensors = (0..4).map_while(next).find_map(|report| Sensors::parse(&report));
         Some(Self { mainboard, sensors })
     }
